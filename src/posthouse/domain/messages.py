@@ -1,0 +1,116 @@
+"""A message as the stores keep it: what was accepted, for whom, and how far it got."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from posthouse.domain.scope import Scope
+
+
+class Direction(StrEnum):
+    OUT = "out"
+    IN = "in"
+
+
+class ContentKind(StrEnum):
+    """How the accepted content is kept."""
+
+    DRAFT = "draft"
+    """A `Draft` as JSON: composed behind the queue."""
+    RAW = "raw"
+    """RFC 5322 bytes as the caller gave them."""
+
+
+class RecipientState(StrEnum):
+    """Where one recipient of a message stands. All but QUEUED are final: there is exactly one final state."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    DROPPED = "dropped"
+    RECEIVED = "received"
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A subject or body part with the charset it shall leave in (empty: UTF-8)."""
+
+    data: str
+    charset: str = ""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What SendEmail was asked to send, address strings as the caller wrote them."""
+
+    source: str
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    subject: Text
+    text: Text | None = None
+    html: Text | None = None
+
+
+class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a message but its content and the states of its recipients."""
+
+    scope: Scope
+    message_id: str
+    direction: Direction
+    accepted_ms: int
+    operation: str
+    """The SES operation, ``SMTP`` or ``Inbound``."""
+    source: str
+    """Who it is from, as the caller wrote it (envelope sender for inbound mail)."""
+    from_domain: str
+    """The domain of the From address, lower case: whose DKIM key signs."""
+    feedback_to: str
+    """Where bounces and complaints are told (ses-reference §11.3 in our docs: Return-Path, Source or From)."""
+    subject: str
+    size: int
+    """Bytes of the accepted content."""
+    content_kind: ContentKind
+    configuration_set: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    source_ip: str = ""
+    access_key: str = ""
+    helo: str = ""
+    tls: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message about to be made durable."""
+
+    facts: MessageFacts
+    recipients: tuple[str, ...]
+    """Envelope recipients, each once."""
+    content: bytes
+
+
+class RecipientStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One recipient of a stored message."""
+
+    recipient: str
+    state: RecipientState
+    attempts: int
+    due_ms: int
+    """When it is tried next; meaningless in a final state."""
+    reply: str
+    """The last answer of the other side or our own reason, one line; empty before the first attempt."""
+    updated_ms: int
+
+
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a reader sees it."""
+
+    facts: MessageFacts
+    recipients: tuple[RecipientStatus, ...]
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, lower case; empty where it has none."""
+    return address.rpartition("@")[2].lower() if "@" in address else ""

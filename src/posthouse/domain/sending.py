@@ -1,0 +1,79 @@
+"""May this message be sent? The rules of acceptance, in SES's order and words.
+
+Source: API reference of SendEmail and SendRawEmail, SES developer guide ("Amazon SES API errors"), texts observed on
+the live service. Facts come as arguments; quota and rate are domain/quotas.py's, since they are charged in the
+transaction that stores the message.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from posthouse.domain.accounts import Account
+from posthouse.domain.addresses import Mailbox
+from posthouse.domain.identities import Identity, candidates, key_of
+from posthouse.domain.messages import Draft
+from posthouse.model.errors import InvalidParameterValue
+from posthouse.model.generated import (
+    AccountSendingPausedException,
+    ConfigurationSetDoesNotExistException,
+    MessageRejected,
+)
+
+MAX_RECIPIENTS = 50
+MAX_MESSAGE_BYTES = 10 * 1024 * 1024
+_SHOWN = 10
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def check_configuration_set(name: str) -> None:
+    """Raises for every name: configuration sets cannot be created yet, so none exists."""
+    if name:
+        raise ConfigurationSetDoesNotExistException(
+            f"Configuration set <{name}> does not exist.", configuration_set_name=name
+        )
+
+
+def check_recipient_count(count: int) -> None:
+    """At least one and at most 50, To, Cc and Bcc together."""
+    if count == 0:
+        raise InvalidParameterValue("There are no recipients specified.")
+    if count > MAX_RECIPIENTS:
+        raise InvalidParameterValue(f"Recipient count exceeds {MAX_RECIPIENTS}.")
+
+
+def check_size(size: int) -> None:
+    if size > MAX_MESSAGE_BYTES:
+        raise InvalidParameterValue(f"Message length is more than {MAX_MESSAGE_BYTES} bytes long: '{size}'.")
+
+
+def check_drafted(draft: Draft) -> None:
+    """The subject is one line: it becomes a header field."""
+    if _CONTROL.search(draft.subject.data):
+        raise InvalidParameterValue("Subject contains control characters")
+
+
+def check_account(account: Account) -> None:
+    """The account's own switch, and the operator's."""
+    if account.paused:
+        raise MessageRejected(
+            "Sending paused for this account. For more information, please check the inbox of the email address "
+            "associated with your AWS account."
+        )
+    if not account.sending_enabled:
+        raise AccountSendingPausedException("Account sending is disabled.")
+
+
+def is_verified(address: str, identities: Mapping[str, Identity]) -> bool:
+    """True where the address, or a domain above it, is a verified identity."""
+    return any(name in identities and identities[name].verified for name in map(key_of, candidates(address)))
+
+
+def refuse_unverified(unverified: Sequence[Mailbox], region: str) -> None:
+    """Raises MessageRejected that names, as they were written, all that no verified identity covers, if any."""
+    if unverified:
+        failed = list(dict.fromkeys(mailbox.text for mailbox in unverified))
+        shown = ", ".join(failed[:_SHOWN]) + ("..." if len(failed) > _SHOWN else "")
+        raise MessageRejected(
+            "Email address is not verified. The following identities failed the check in region "
+            f"{region.upper()}: {shown}"
+        )
