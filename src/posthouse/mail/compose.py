@@ -1,0 +1,106 @@
+"""SendEmail's message from its parts (SES API SendEmail; MIME per RFC 2045 and 2046).
+
+Composed is what the caller gave and nothing else: Message-ID, Date and the rest of what SES adds come from
+``outgoing.rewrite_head``, for composed and raw mail alike. Bcc is never among the headers.
+"""
+
+import re
+from zlib import crc32
+
+from posthouse.domain.messages import Draft, Text
+from posthouse.mail import charsets, headers, mailboxes, transfer
+from posthouse.mail.headers import Field, Message
+
+DEFAULT_CHARSET = "UTF-8"
+"""Of a text that came without one. SES documents 7-bit ASCII and labels such text UTF-8; nothing is lost this way."""
+
+_MESSAGE_ID_TIME = re.compile(r"[0-9a-f]{4}([0-9a-f]{12})-")
+_MIME_VERSION = Field(b"mime-version", b"MIME-Version: 1.0\r\n")
+_ENCODINGS = {
+    name: Field(b"content-transfer-encoding", f"Content-Transfer-Encoding: {name}\r\n".encode("ascii"))
+    for name in ("7bit", "quoted-printable", "base64")
+}
+
+
+def compose(draft: Draft, message_id: str) -> bytes:
+    """The message as bytes; see ``compose_message``."""
+    return compose_message(draft, message_id).to_bytes()
+
+
+def compose_message(draft: Draft, message_id: str) -> Message:
+    """Compose. The same draft and SES message id give the same bytes.
+
+    Raises charsets.Unencodable where a text does not fit its charset, and for addresses beyond ASCII.
+    """
+    heads = [_addresses("From", (draft.source,))]
+    heads += [
+        _addresses(name, given)
+        for name, given in (("Reply-To", draft.reply_to), ("To", draft.to), ("Cc", draft.cc))
+        if given
+    ]
+    heads.append(_subject(draft.subject))
+    heads.append(_MIME_VERSION)
+    content, body = _content(draft, message_id)
+    return Message(heads + content, body)
+
+
+def _addresses(name: str, given: tuple[str, ...]) -> Field:
+    value = mailboxes.join([mailboxes.as_given(mailbox) for mailbox in given], len(name) + 2)
+    return Field(name.lower().encode("ascii"), f"{name}: {value}\r\n".encode("ascii"))
+
+
+def _subject(subject: Text) -> Field:
+    charset = subject.charset or DEFAULT_CHARSET
+    if charsets.codec(charset) is None:
+        raise charsets.Unencodable(charset)
+    return headers.field("Subject", subject.data, charset)
+
+
+def _content(draft: Draft, message_id: str) -> tuple[list[Field], bytes]:
+    if draft.text is not None and draft.html is not None:
+        return _alternative(draft.text, draft.html, message_id)
+    subtype, part = ("html", draft.html) if draft.html is not None else ("plain", draft.text or Text(""))
+    encoding, body = _encoded(part)
+    # A message ends with a line ending; in a single part it is part of the text, as with every mail program.
+    return _describe(subtype, part, encoding), body if body.endswith(b"\r\n") else body + b"\r\n"
+
+
+def _alternative(text: Text, html: Text, message_id: str) -> tuple[list[Field], bytes]:
+    """RFC 2046 section 5.1.4: the plainest first, the richest last."""
+    parts = [("plain", text, *_encoded(text)), ("html", html, *_encoded(html))]
+    boundary = _boundary(message_id, [body for *_, body in parts])
+    mark = b"--" + boundary
+    pieces: list[bytes] = []
+    for subtype, part, encoding, body in parts:
+        pieces += [mark, b"\r\n", *[field.raw for field in _describe(subtype, part, encoding)], b"\r\n", body, b"\r\n"]
+    content_type = b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n'
+    return [Field(b"content-type", content_type)], b"".join([*pieces, mark, b"--\r\n"])
+
+
+def _boundary(message_id: str, bodies: list[bytes]) -> bytes:
+    """SES's form ``----=_Part_<n>_<n>.<ms>``, counted on until it stands in no part (RFC 2046 section 5.1.1)."""
+    time = _MESSAGE_ID_TIME.match(message_id)
+    at_ms = int(time[1], 16) if time else 0
+    serial, salt = divmod(crc32(message_id.encode()), 10_000)
+    while True:
+        boundary = b"----=_Part_%d_%d.%d" % (serial, salt, at_ms)
+        if not any(boundary in body for body in bodies):
+            return boundary
+        serial += 1
+
+
+def _encoded(part: Text) -> tuple[str, bytes]:
+    data = part.data
+    if "\r" in data:
+        data = data.replace("\r\n", "\n").replace("\r", "\n")
+    return transfer.encode_body(charsets.encode(data.replace("\n", "\r\n"), part.charset or DEFAULT_CHARSET))
+
+
+def _describe(subtype: str, part: Text, encoding: str) -> list[Field]:
+    # Labels are safe to write: they are whitelisted.
+    content_type = f"Content-Type: text/{subtype}; charset={_label(part)}\r\n"
+    return [Field(b"content-type", content_type.encode("ascii")), _ENCODINGS[encoding]]
+
+
+def _label(part: Text) -> str:
+    return (part.charset or DEFAULT_CHARSET).strip()
