@@ -1,0 +1,233 @@
+"""Messages, the queue and the event log: the durable joints between the engines.
+
+`Submissions.add` is where promise 1 of the contract is kept: when it returns, the message survives a power cut.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from posthouse.domain.events import Event, EventType, LoggedEvent
+from posthouse.domain.messages import Direction, MessageFacts, NewMessage, RecipientState, StoredMessage
+from posthouse.domain.quotas import Refusal, SendingLimits
+from posthouse.domain.scope import Scope
+
+
+class Submissions(Protocol):
+    """The way in for outgoing mail."""
+
+    async def add(self, message: NewMessage, limits: SendingLimits | None) -> Refusal | None:
+        """Charges the quota (`domain.quotas.admit`; None: not charged), stores the message and queues its recipients.
+
+        One transaction, shared with whoever comes at the same time, synced before any of them is answered. The
+        wake-ups QUEUE and EVENTS follow. Returns why it was refused; then nothing was stored or charged.
+        """
+        ...
+
+    async def sent_last_24_hours(self, scope: Scope, now_ms: int) -> int:
+        """Recipients charged in the rolling 24 hours that end at `now_ms`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKey:
+    scope: Scope
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRecipient:
+    recipient: str
+    attempts: int
+    """Attempts made before this claim."""
+    queued_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """A message with those of its recipients that this worker may now try."""
+
+    facts: MessageFacts
+    recipients: tuple[ClaimedRecipient, ...]
+    content: bytes
+    sent: bytes | None
+    """The exact bytes of an earlier attempt: a retry sends them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientResult:
+    recipient: str
+    state: RecipientState
+    reply: str
+    due_ms: int = 0
+    """When to try next, for QUEUED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of one attempt: new states and the events that tell of them, kept together or not at all."""
+
+    scope: Scope
+    message_id: str
+    results: tuple[RecipientResult, ...]
+    events: tuple[Event, ...]
+    sent: bytes | None = None
+    """To be kept for retries and readers; None: nothing new."""
+
+
+class QueuedRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the queue as an operator sees it."""
+
+    scope: Scope
+    message_id: str
+    recipient: str
+    attempts: int
+    queued_ms: int
+    due_ms: int
+    reply: str
+    leased: bool
+
+
+class Queue(Protocol):
+    """Outgoing recipients, each due at a time and leased to at most one worker."""
+
+    async def claim(
+        self, owner: str, now_ms: int, lease_ms: int, limit: int, excluding: Collection[str] = ()
+    ) -> Sequence[ClaimedMessage]:
+        """Leases up to `limit` due recipients to `owner`, oldest due first, whose domain is not in `excluding`.
+
+        A lease that ran out makes its rows due again. Recipients of one message come together where they were
+        claimed together.
+        """
+        ...
+
+    async def renew(self, owner: str, until_ms: int) -> None:
+        """Extends every lease of `owner`."""
+        ...
+
+    async def release(self, owner: str) -> int:
+        """Makes everything leased to `owner` due at once: at an orderly end, or for an owner known to be dead."""
+        ...
+
+    async def owners(self) -> Sequence[str]:
+        """Who holds leases now."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Writes all of them in one transaction: states, events, statistics, sent bytes.
+
+        A recipient that is no longer queued (dropped by an operator meanwhile) keeps its final state; events are
+        written without such recipients, and not at all where they tell of no other: one final state each. The wake-up
+        EVENTS follows. Needs no sync of its own: lost with the power, it makes a second delivery, never a lost one.
+        """
+        ...
+
+    async def next_due_ms(self) -> int | None:
+        """When the earliest queued recipient is due; None where the queue is empty."""
+        ...
+
+    async def depth(self) -> int:
+        """Queued recipients, all scopes."""
+        ...
+
+    async def page(self, scope: Scope | None, after: str, limit: int) -> Sequence[QueuedRecipient]:
+        """Queued recipients by (message_id, recipient); `after` is ``message_id recipient`` of the last one seen."""
+        ...
+
+    async def retry(self, scope: Scope, message_id: str, now_ms: int) -> int:
+        """Makes the message's queued recipients due now; how many."""
+        ...
+
+    async def drop(self, scope: Scope, message_id: str, now_ms: int) -> int:
+        """Ends the message's queued recipients as DROPPED, with an event; how many."""
+        ...
+
+
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages; empty fields do not filter. Texts match case-insensitively; subject as a substring."""
+
+    recipient: str = ""
+    sender: str = ""
+    subject: str = ""
+    status: str = ""
+    """A RecipientState: messages with at least one recipient in it."""
+    direction: Direction | None = None
+    since_ms: int = 0
+
+
+class Messages(Protocol):
+    """Stored messages, for readers."""
+
+    async def get(self, scope: Scope, message_id: str) -> StoredMessage | None: ...
+
+    async def find(self, message_id: str) -> StoredMessage | None:
+        """Without knowing the scope: for an operator."""
+        ...
+
+    async def page(
+        self, scope: Scope | None, wanted: MessageFilter, before: str, limit: int
+    ) -> Sequence[StoredMessage]:
+        """Newest first (by acceptance), from the one after `before` (a message id; empty: the newest) on."""
+        ...
+
+    async def content(self, scope: Scope, message_id: str) -> bytes | None:
+        """As it was accepted: a Draft as JSON or raw bytes, see `MessageFacts.content_kind`."""
+        ...
+
+    async def sent(self, scope: Scope, message_id: str) -> bytes | None:
+        """The exact bytes that left; None before the first attempt."""
+        ...
+
+    async def delete_all(self, scope: Scope) -> int:
+        """Empties the inbox of a scope: messages whose recipients are all in a final state, with their content. The
+        event log and the statistics stay. How many."""
+        ...
+
+    async def delete(self, scope: Scope, message_id: str) -> bool: ...
+
+
+class Inbox(Protocol):
+    """Mail that came in and waits for its receipt rules."""
+
+    async def add(self, message: NewMessage) -> None:
+        """Durable when it returns, by group commit; the recipients' state is RECEIVED. INBOX and EVENTS follow."""
+        ...
+
+
+class EventLog(Protocol):
+    async def append(self, events: Sequence[Event]) -> None:
+        """For events that no settlement causes (opens, clicks, late bounces ...). Durable; EVENTS follows."""
+        ...
+
+    async def of_message(self, scope: Scope, message_id: str) -> Sequence[LoggedEvent]:
+        """In the order they were logged."""
+        ...
+
+    async def page(
+        self, scope: Scope | None, after_seq: int, limit: int, type: EventType | None = None, message_id: str = ""
+    ) -> Sequence[LoggedEvent]:
+        """In order, from the first with a greater seq."""
+        ...
+
+    async def last_seq(self) -> int: ...
+
+
+class StatisticsPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One 15-minute point of GetSendStatistics."""
+
+    start_ms: int
+    delivery_attempts: int
+    bounces: int
+    complaints: int
+    rejects: int
+
+
+class Statistics(Protocol):
+    """Kept by the same transactions that write the events: Send counts its recipients as attempts, Bounce, Complaint
+    and Reject theirs."""
+
+    async def points(self, scope: Scope, since_ms: int) -> Sequence[StatisticsPoint]:
+        """In order of time, points without anything left out."""
+        ...

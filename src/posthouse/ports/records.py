@@ -1,0 +1,102 @@
+"""Settings that an account owns: identities, accounts, and whatever else is looked up by name.
+
+One port for all kinds: a record is an immutable value with a name in a scope. Reading and changing one happens inside
+a transaction, so that a rule can look before it writes.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from posthouse.domain.accounts import Account
+from posthouse.domain.identities import Identity
+from posthouse.domain.scope import Scope
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Records(Protocol[R]):
+    """Records of one kind."""
+
+    async def get(self, scope: Scope, name: str) -> R | None: ...
+
+    async def get_many(self, scope: Scope, names: Iterable[str]) -> dict[str, R]:
+        """Those of the names that exist."""
+        ...
+
+    async def put(self, scope: Scope, name: str, record: R) -> None:
+        """Creates or replaces."""
+        ...
+
+    async def delete(self, scope: Scope, name: str) -> bool:
+        """True where there was one."""
+        ...
+
+    async def page(self, scope: Scope, after: str, limit: int) -> Sequence[tuple[str, R]]:
+        """Up to `limit` (name, record) pairs with a name greater than `after`, by name in code point order."""
+        ...
+
+    async def everywhere(self) -> Sequence[tuple[Scope, str, R]]:
+        """All records of this kind in every scope: for operators and upkeep, never for a caller."""
+        ...
+
+
+SERVICE_SCOPE = Scope("", "")
+"""Whose keys sign for the service domain: nobody's but the installation's."""
+
+
+class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A DKIM key pair of an identity; the private half is sealed wherever it rests."""
+
+    scope: Scope
+    """Account and region of the identity; SERVICE_SCOPE for the service domain's own."""
+    domain: str
+    token: str
+    """The selector."""
+    algorithm: str
+    """``rsa-sha256`` or ``ed25519-sha256``."""
+    private_pem: bytes
+    public_record: str
+    """The value of the TXT record that publishes it."""
+    created_ms: int
+
+
+class SigningKeys(Protocol):
+    async def add(self, keys: Sequence[SigningKey]) -> None: ...
+
+    async def of(self, scope: Scope, domain: str) -> Sequence[SigningKey]:
+        """In order of creation."""
+        ...
+
+    async def find(self, token: str) -> SigningKey | None: ...
+
+    async def delete(self, scope: Scope, domain: str) -> None: ...
+
+
+class Transaction(Protocol):
+    """All records, changed together or not at all."""
+
+    @property
+    def accounts(self) -> Records[Account]: ...
+    @property
+    def identities(self) -> Records[Identity]: ...
+    @property
+    def signing_keys(self) -> SigningKeys: ...
+
+
+class RecordStore(Protocol):
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits durably when left normally, undoes everything when left by an exception. Keep it short: writers
+        wait for each other. The wake-up RECORDS follows the commit."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """A consistent view without keeping writers waiting; writing through it is a bug."""
+        ...
+
+    async def version(self) -> int:
+        """Changes whenever any record or credential was changed, by whichever process; cheap enough to ask at every
+        request. What was read under one version may be kept until it changes."""
+        ...

@@ -1,0 +1,45 @@
+"""All that is kept, as one bundle: what assembly opens and hands to operations and engines."""
+
+from typing import Protocol
+
+from posthouse.ports.credentials import CredentialStore
+from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions
+from posthouse.ports.records import RecordStore
+
+
+class StoreUnavailable(Exception):
+    """The database or the blob storage cannot serve now: disk full, read-only, locked, gone; the text says which.
+
+    What was asked for did not happen as far as anybody was told, and may be asked for again: a door answers with a
+    temporary error (ServiceUnavailable, 451). Raised by every method of every store; the store recovers by itself.
+    """
+
+
+class StoreRefused(Exception):
+    """The store cannot be opened or read as it stands, and only an operator can help: a schema newer than this
+    version knows or older than it needs, another master key, a damaged secret."""
+
+
+class Stores(Protocol):
+    @property
+    def records(self) -> RecordStore: ...
+    @property
+    def credentials(self) -> CredentialStore: ...
+    @property
+    def submissions(self) -> Submissions: ...
+    @property
+    def queue(self) -> Queue: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def events(self) -> EventLog: ...
+    @property
+    def statistics(self) -> Statistics: ...
+
+    async def ping(self) -> None:
+        """Raises where the database does not answer."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,134 @@
+"""The event log and the statistics that the same transactions keep."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from posthouse.domain.events import Event, EventType, LoggedEvent
+from posthouse.domain.scope import Scope
+from posthouse.ports.mailstore import StatisticsPoint
+from posthouse.ports.wakeups import Topic, Wakeups
+from posthouse.stores.database import Database, Row, Session
+from posthouse.stores.group_commit import GroupCommit
+
+POINT_MS = 15 * 60 * 1000
+
+# Which column of statistics an event counts in; the others count nowhere.
+COUNTED = {
+    EventType.SEND: "delivery_attempts",
+    EventType.BOUNCE: "bounces",
+    EventType.COMPLAINT: "complaints",
+    EventType.REJECT: "rejects",
+}
+COLUMNS = tuple(COUNTED.values())
+
+INSERT_EVENT = "INSERT INTO event_log (account, region, message_id, type, at_ms, body) VALUES (?, ?, ?, ?, ?, ?)"
+UPSERT_POINT = (
+    "INSERT INTO statistics (account, region, start_ms, delivery_attempts, bounces, complaints, rejects)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, region, start_ms) DO UPDATE SET "
+    + ", ".join(f"{column} = statistics.{column} + excluded.{column}" for column in COLUMNS)
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+async def write_events(session: Session, events: Sequence[Event]) -> None:
+    """Logs events and counts them. To be the last thing a transaction does: on PostgreSQL it holds up other writers
+    of events until the commit."""
+    if not events:
+        return
+    if session.dialect.event_turn:
+        await session.rows(session.dialect.event_turn)
+    await session.many(
+        INSERT_EVENT,
+        [(*e.scope, e.message_id, e.type.value, e.at_ms, _encoder.encode(e).decode()) for e in events],
+    )
+    await session.many(UPSERT_POINT, list(_points(events)))
+
+
+def _points(events: Iterable[Event]) -> Iterable[Row]:
+    """Rows to add to statistics, summed up."""
+    counts: Counter[tuple[Scope, int, str]] = Counter()
+    for event in events:
+        column = COUNTED.get(event.type)
+        if column is not None:
+            counts[event.scope, event.at_ms // POINT_MS * POINT_MS, column] += max(1, len(event.recipients))
+    for scope, start_ms in sorted({(scope, start_ms) for scope, start_ms, _ in counts}):
+        yield (*scope, start_ms, *(counts[scope, start_ms, column] for column in COLUMNS))
+
+
+def _logged(row: Row) -> LoggedEvent:
+    return LoggedEvent(seq=row[0], event=_decoder.decode(row[1]))
+
+
+class SqlEventLog:
+    def __init__(self, database: Database, wakeups: Wakeups) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._group = GroupCommit[Sequence[Event], None](self._commit)
+
+    async def append(self, events: Sequence[Event]) -> None:
+        if events:
+            await self._group.join(events)
+
+    async def _commit(self, group: Sequence[Sequence[Event]]) -> Sequence[None]:
+        flat = [event for events in group for event in events]
+        await self._database.write(lambda session: write_events(session, flat))
+        self._wakeups.notify(Topic.EVENTS)
+        return [None] * len(group)
+
+    async def of_message(self, scope: Scope, message_id: str) -> Sequence[LoggedEvent]:
+        async def select(session: Session) -> Sequence[Row]:
+            return await session.rows(
+                "SELECT seq, body FROM event_log WHERE account = ? AND region = ? AND message_id = ? ORDER BY seq",
+                (*scope, message_id),
+            )
+
+        return [_logged(row) for row in await self._database.read(select)]
+
+    async def page(
+        self, scope: Scope | None, after_seq: int, limit: int, type: EventType | None = None, message_id: str = ""
+    ) -> Sequence[LoggedEvent]:
+        terms: list[str] = ["seq > ?"]
+        params: list[object] = [after_seq]
+        if scope is not None:
+            terms.append("account = ? AND region = ?")
+            params += scope
+        if type is not None:
+            terms.append("type = ?")
+            params.append(type.value)
+        if message_id:
+            terms.append("message_id = ?")
+            params.append(message_id)
+        sql = f"SELECT seq, body FROM event_log WHERE {' AND '.join(terms)} ORDER BY seq LIMIT ?"
+        rows = await self._database.read_long(lambda session: session.rows(sql, (*params, limit)))
+        return [_logged(row) for row in rows]
+
+    async def last_seq(self) -> int:
+        async def newest(session: Session) -> int:
+            return int((await session.rows("SELECT coalesce(max(seq), 0) FROM event_log"))[0][0])
+
+        return await self._database.read(newest)
+
+    async def close(self) -> None:
+        await self._group.close()
+
+
+class SqlStatistics:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def points(self, scope: Scope, since_ms: int) -> Sequence[StatisticsPoint]:
+        async def select(session: Session) -> Sequence[Row]:
+            return await session.rows(
+                "SELECT start_ms, delivery_attempts, bounces, complaints, rejects FROM statistics"
+                " WHERE account = ? AND region = ? AND start_ms >= ? ORDER BY start_ms",
+                (*scope, since_ms),
+            )
+
+        return [
+            StatisticsPoint(start_ms=start, delivery_attempts=a, bounces=b, complaints=c, rejects=r)
+            for start, a, b, c, r in await self._database.read_long(select)
+        ]
