@@ -1,0 +1,168 @@
+"""All destinations of a worker, and the connection slots they share."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from posthouse.delivery.attempt import Attempt, Attempts, Offer
+from posthouse.delivery.conclusion import Conclusions
+from posthouse.delivery.destination import Destination
+from posthouse.delivery.parcel import Job, Parcel
+from posthouse.delivery.prepared import Prepared
+from posthouse.delivery.session import Session
+from posthouse.delivery.settings import DeliverySettings
+from posthouse.domain.messages import domain_of
+from posthouse.domain.outcomes import Notice, Reply
+from posthouse.ports.clock import Clock
+from posthouse.ports.mailstore import ClaimedRecipient, Settlement
+from posthouse.wire.smtp_transaction import Envelope
+
+logger = logging.getLogger("posthouse.delivery")
+
+INTERNAL_ERROR = Notice(451, "4.3.0", "Internal error, delivery will be tried again")
+KEPT = Notice(250, "2.0.0", "Ok: kept in the inbox")
+MAX_EXCLUDED = 500
+"""Domains left out of a claim: a bound for the query. Others that are away cost one look each."""
+
+Settle = Callable[[Settlement, Parcel], None]
+
+
+class Destinations:
+    """Sorts prepared messages by destination and sees each job through to its settlement."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        conclusions: Conclusions,
+        settings: DeliverySettings,
+        clock: Clock,
+        settle: Settle,
+        tasks: asyncio.TaskGroup,
+        roomier: Callable[[], None],
+    ) -> None:
+        """`roomier` is called when a destination that was left out of claims may take jobs again."""
+        self._attempts = attempts
+        self._conclusions = conclusions
+        self._settings = settings
+        self._clock = clock
+        self._settle = settle
+        self._tasks = tasks
+        self._roomier = roomier
+        self._by_name: dict[str, Destination] = {}
+        self._slots = 0
+        self._waiting: dict[Destination, None] = {}
+        self._stopping = False
+        self._couriers: set[asyncio.Task[None]] = set()
+        self._excluded: set[str] = set()
+        self._now_s = asyncio.get_running_loop().time
+
+    # -- in
+
+    def send(self, parcel: Parcel, prepared: Prepared, recipients: list[ClaimedRecipient]) -> None:
+        """Every recipient ends in a settlement."""
+        routing = self._settings.routing
+        if len(recipients) == 1:
+            self._put(routing.destination(domain_of(recipients[0].recipient)), parcel, prepared, recipients)
+            return
+        groups: dict[str, list[ClaimedRecipient]] = {}
+        for recipient in recipients:
+            groups.setdefault(routing.destination(domain_of(recipient.recipient)), []).append(recipient)
+        for name, group in groups.items():
+            self._put(name, parcel, prepared, group)
+
+    def _put(self, name: str, parcel: Parcel, prepared: Prepared, recipients: list[ClaimedRecipient]) -> None:
+        job = Job(parcel, prepared, tuple(recipients), domain_of(recipients[0].recipient))
+        route = self._settings.routing.fixed(job.domain)
+        if route is not None and route.capture:
+            self.answer(job, KEPT)
+            return
+        destination = self._by_name.get(name)
+        if destination is None:
+            destination = self._by_name[name] = Destination(name, self._settings, self, self._now_s)
+        destination.put(job)
+
+    # -- for the worker
+
+    def excluded(self) -> set[str]:
+        """Recipient domains to be left out of the next claim."""
+        found: set[str] = set()
+        for destination in list(self._by_name.values()):
+            if destination.unused:
+                del self._by_name[destination.name]
+            elif destination.away is not None:
+                # The names of fixed routes are no domains; what is claimed for one that is away is answered at once.
+                found.add(destination.name)
+            elif destination.saturated:
+                found.update(destination.domains)
+            if len(found) >= MAX_EXCLUDED:
+                break
+        self._excluded = found
+        return found
+
+    def stop(self) -> set["asyncio.Task[None]"]:
+        """Nothing new is begun: what waits is dropped, idle couriers end. Returns the couriers."""
+        self._stopping = True
+        self._waiting.clear()
+        for destination in self._by_name.values():
+            destination.empty()
+            while destination.dismiss_one():
+                continue
+        return self._couriers.copy()
+
+    # -- for destinations (destination.Carrier)
+
+    async def carry(self, job: Job, session: Session | None) -> tuple[Attempt, Session | None]:
+        prepared = job.prepared
+        recipients = tuple([r.recipient for r in job.recipients])
+        envelope = Envelope(prepared.mail_from, recipients, prepared.content, prepared.eight_bit)
+        offer = Offer(job.domain, self._settings.routing.fixed(job.domain), envelope, prepared.require_tls)
+        try:
+            return await self._attempts.attempt(offer, session)
+        except Exception:
+            # One message that we cannot handle must not stop the others, nor vanish: it is tried again until too old.
+            logger.exception("attempt to deliver %s failed", job.parcel.facts.message_id)
+            now_ms = self._clock.now_ms()
+            return Attempt(now_ms, now_ms, dict.fromkeys(recipients, INTERNAL_ERROR)), None
+
+    def conclude(self, job: Job, attempt: Attempt) -> None:
+        settlement = self._conclusions.conclude(job, attempt.replies, attempt, self._clock.now_ms())
+        self._settle(settlement, job.parcel)
+        if self._excluded and not self._excluded.isdisjoint((job.domain,)):
+            self._look_again(job.domain)
+
+    def answer(self, job: Job, reply: Reply) -> None:
+        now_ms = self._clock.now_ms()
+        self.conclude(job, Attempt(now_ms, now_ms, {r.recipient: reply for r in job.recipients}))
+
+    def _look_again(self, domain: str) -> None:
+        destination = self._by_name.get(self._settings.routing.destination(domain))
+        if destination is None or (destination.away is None and not destination.saturated):
+            self._excluded.discard(domain)
+            self._roomier()
+
+    def start(self, destination: Destination, job: Job) -> None:
+        task = self._tasks.create_task(destination.courier(job))
+        self._couriers.add(task)
+        task.add_done_callback(self._couriers.discard)
+
+    def take_slot(self, destination: Destination) -> bool:
+        if self._slots < self._settings.concurrency:
+            self._slots += 1
+            return True
+        if destination not in self._waiting:
+            self._waiting[destination] = None
+            # An idle connection of somebody else makes room; the slot comes when it has said goodbye.
+            any(other.dismiss_one() for other in self._by_name.values())
+        return False
+
+    def free_slot(self, destination: Destination) -> None:
+        self._slots -= 1
+        while self._waiting and self._slots < self._settings.concurrency:
+            first = next(iter(self._waiting))
+            del self._waiting[first]
+            first.fill()
+        if destination.queue:
+            destination.fill()
+
+    def is_wanted(self) -> bool:
+        return self._stopping or bool(self._waiting)

@@ -1,0 +1,40 @@
+"""A claimed message on its way, and the part of it that goes to one destination in one transaction."""
+
+from posthouse.delivery.prepared import Prepared
+from posthouse.domain.messages import MessageFacts
+from posthouse.ports.mailstore import ClaimedMessage, ClaimedRecipient
+
+
+class Parcel:
+    """A message in flight: from its claim until the last of its claimed recipients is settled."""
+
+    __slots__ = ("message", "prepared", "recipients", "size", "told", "unsettled")
+
+    def __init__(self, message: ClaimedMessage) -> None:
+        self.message = message
+        self.prepared: Prepared | None = None
+        self.recipients: list[ClaimedRecipient] = list(message.recipients)
+        """Those claimed so far; a later claim may bring more of the same message."""
+        self.unsettled = len(self.recipients)
+        self.size = len(message.content) + len(message.sent or b"")
+        self.told = False
+        """The Send event is on its way to the log."""
+
+    @property
+    def facts(self) -> MessageFacts:
+        return self.message.facts
+
+
+class Job:
+    """Recipients of one parcel at one destination: one SMTP transaction."""
+
+    __slots__ = ("domain", "parcel", "prepared", "recipients")
+
+    def __init__(
+        self, parcel: Parcel, prepared: Prepared, recipients: tuple[ClaimedRecipient, ...], domain: str
+    ) -> None:
+        self.parcel = parcel
+        self.prepared = prepared
+        self.recipients = recipients
+        self.domain = domain
+        """Of the first recipient: whose MX records are asked where the destination is no fixed route."""

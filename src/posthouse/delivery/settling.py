@@ -1,0 +1,63 @@
+"""Settlements in batches: what comes while one batch is written goes into the next."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from posthouse.delivery.parcel import Parcel
+from posthouse.ports.mailstore import Queue, Settlement
+
+logger = logging.getLogger("posthouse.delivery")
+
+MAX_BATCH = 500
+"""Settlements in one transaction: a bound for how long it keeps other writers waiting."""
+RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Waits after the database refused a batch; the last one repeats."""
+
+
+class Settling:
+    """Writes settlements in the order they came, and keeps them until the database has taken them."""
+
+    def __init__(self, queue: Queue, settled: Callable[[Settlement, Parcel], None]) -> None:
+        """`settled` is told of each settlement that was written."""
+        self._queue = queue
+        self._settled = settled
+        self._waiting: list[tuple[Settlement, Parcel]] = []
+        self._some = asyncio.Event()
+        self._ending = False
+
+    def add(self, settlement: Settlement, parcel: Parcel) -> None:
+        self._waiting.append((settlement, parcel))
+        self._some.set()
+
+    def end(self) -> None:
+        """`run` returns once everything added so far is written."""
+        self._ending = True
+        self._some.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._some.wait()
+            # One turn of the loop: replies that arrived together are settled together.
+            await asyncio.sleep(0)
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if batch:
+                await self._write(batch)
+            elif self._ending:
+                return
+            if not self._waiting and not self._ending:
+                self._some.clear()
+
+    async def _write(self, batch: list[tuple[Settlement, Parcel]]) -> None:
+        """What happened has happened: a settlement that was given up would make a second delivery later."""
+        failures = 0
+        while True:
+            try:
+                await self._queue.settle([settlement for settlement, _ in batch])
+                break
+            except Exception:
+                logger.exception("settling %d outcomes failed, trying again", len(batch))
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+        for settlement, parcel in batch:
+            self._settled(settlement, parcel)

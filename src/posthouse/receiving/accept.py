@@ -1,0 +1,97 @@
+"""Accepting inbound mail: it is on disk before the other side hears 250."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from posthouse.domain.message_ids import incoming_id
+from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage, domain_of
+from posthouse.domain.scope import Scope
+from posthouse.mail.encoded_words import decode_words
+from posthouse.mail.headers import fields, split
+from posthouse.mail.outgoing import date_value
+from posthouse.ports.clock import Clock
+from posthouse.ports.mailstore import Inbox
+from posthouse.receiving.recipients import Recipients
+
+HEAD_READ = 64 * 1024
+"""Bytes of the header section looked at for the subject; all of the mail is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundEnvelope:
+    client_ip: str
+    helo: str
+    mail_from: str
+    """Empty for the null reverse path."""
+    recipients: tuple[str, ...]
+    protocol: str = "SMTP"
+    """ESMTP, ESMTPS ... as RFC 3848 names it for Received."""
+    tls: str = ""
+    """TLS version and cipher suite; empty in the clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivingContext:
+    inbox: Inbox
+    recipients: Recipients
+    clock: Clock
+    random: Callable[[int], bytes]
+    hostname: str
+
+
+async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> str:
+    """Keeps the mail once for each account and region that holds a recipient; returns the first one's message id."""
+    by_scope: dict[Scope, list[str]] = {}
+    for recipient in envelope.recipients:
+        for scope in await ctx.recipients.holders(recipient):
+            by_scope.setdefault(scope, []).append(recipient)
+    messages = [_message(scope, tuple(theirs), envelope, content, ctx) for scope, theirs in by_scope.items()]
+    if len(messages) == 1:
+        await ctx.inbox.add(messages[0])
+    else:
+        await asyncio.gather(*map(ctx.inbox.add, messages))
+    return messages[0].facts.message_id
+
+
+def _message(
+    scope: Scope, recipients: tuple[str, ...], envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext
+) -> NewMessage:
+    now_ms = ctx.clock.now_ms()
+    message_id = incoming_id(now_ms, ctx.random(20))
+    kept = _trace(scope, message_id, recipients, envelope, now_ms, ctx.hostname) + content
+    facts = MessageFacts(
+        scope=scope,
+        message_id=message_id,
+        direction=Direction.IN,
+        accepted_ms=now_ms,
+        operation="Inbound",
+        source=envelope.mail_from,
+        from_domain=domain_of(envelope.mail_from),
+        feedback_to=envelope.mail_from,
+        subject=_subject(content),
+        size=len(kept),
+        content_kind=ContentKind.RAW,
+        source_ip=envelope.client_ip,
+        helo=envelope.helo,
+        tls=envelope.tls,
+    )
+    return NewMessage(facts, recipients, kept)
+
+
+def _trace(
+    scope: Scope, message_id: str, recipients: tuple[str, ...], envelope: InboundEnvelope, now_ms: int, hostname: str
+) -> bytes:
+    """Return-Path and Received (RFC 5321 §4.4), in the form of SES."""
+    # Several recipients: none is named, a Bcc must not show (RFC 5321 §7.2).
+    whom = f" for {recipients[0]}" if len(recipients) == 1 else ""
+    return (
+        f"Return-Path: <{envelope.mail_from}>\r\n"
+        f"Received: from {envelope.helo or 'unknown'} ([{envelope.client_ip}])\r\n"
+        f" by {hostname} with {envelope.protocol} id {message_id}{whom};\r\n {date_value(now_ms)}\r\n"
+    ).encode("ascii", "replace")
+
+
+def _subject(content: bytes) -> str:
+    head = split(content[:HEAD_READ]).head
+    return next((decode_words(field.value) for field in fields(head) if field.key == b"subject"), "")

@@ -1,0 +1,86 @@
+"""Raw mail into `accept`: what SendRawEmail and the SMTP door share, so that both check the same and say the same.
+
+Source: API reference of SendRawEmail (Source, Destinations and the headers that stand in for them), SES developer
+guide "Sending raw email" and "Using the Amazon SES SMTP interface"; X-SES headers: the first instance counts, an API
+parameter beats its header.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from posthouse.domain.addresses import Mailbox, parse_mailbox
+from posthouse.domain.messages import ContentKind
+from posthouse.domain.scope import Caller
+from posthouse.domain.sending import check_configuration_set, check_recipient_count, check_size
+from posthouse.domain.tags import check_tags
+from posthouse.mail import mailboxes, submitted
+from posthouse.model.errors import InvalidParameterValue
+from posthouse.submission.accept import Submission, accept
+from posthouse.submission.context import SubmissionContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawSubmission:
+    """RFC 5322 bytes that somebody wants sent, with the envelope the caller gave."""
+
+    caller: Caller
+    operation: str
+    content: bytes
+    source: str = ""
+    """SendRawEmail's Source, SMTP's MAIL FROM; empty: not given."""
+    destinations: tuple[str, ...] | None = None
+    """Envelope recipients; None or empty: those of the To, Cc and Bcc headers."""
+    configuration_set: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    helo: str = ""
+    tls: str = ""
+
+
+async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
+    """Checks the message as SES does and accepts it; returns the MessageId. Raises ServiceErrors."""
+    check_size(len(raw.content))
+    mail = submitted.read_submission(raw.content)
+    tags = raw.tags or tuple(submitted.read_tags(mail.message_tags or ""))
+    check_tags(tags)
+    if (text := submitted.refusal(mail)) is not None:
+        raise InvalidParameterValue(text)
+    from_ = _listed(mail.from_)
+    source = parse_mailbox(raw.source) if raw.source else None
+    # The null path (``Return-Path: <>``) names nobody who could be verified, or told.
+    return_path = _listed([mailbox for mailbox in mail.return_path if mailbox.address])
+    recipients = tuple(map(parse_mailbox, raw.destinations or ())) or _listed((*mail.to, *mail.cc, *mail.bcc))
+    check_recipient_count(len(recipients))
+    configuration_set = raw.configuration_set or mail.configuration_set or ""
+    check_configuration_set(configuration_set)
+    # SES developer guide: Source, else the Return-Path header, else From hears of bounces and complaints.
+    feedback_to = source or (return_path or from_)[0]
+    return await accept(
+        Submission(
+            caller=raw.caller,
+            operation=raw.operation,
+            source=from_[0].text,
+            from_domain=from_[0].domain,
+            senders=(*from_, *(() if source is None else (source,)), *_listed(mail.sender), *return_path),
+            feedback_to=feedback_to.address,
+            recipients=recipients,
+            content=mail.raw,
+            content_kind=ContentKind.RAW,
+            subject=mail.subject,
+            configuration_set=configuration_set,
+            tags=tags,
+            helo=raw.helo,
+            tls=raw.tls,
+        ),
+        ctx,
+    )
+
+
+def _listed(found: Sequence[mailboxes.Mailbox]) -> tuple[Mailbox, ...]:
+    """Addresses of a header field under the rules of the API; their display names stay as they were written."""
+    return tuple([_checked(mailbox) for mailbox in found])
+
+
+def _checked(mailbox: mailboxes.Mailbox) -> Mailbox:
+    address = parse_mailbox(mailbox.address).address
+    shown = mailboxes.write(mailbox.display, address) if mailbox.display else address
+    return Mailbox(shown, mailbox.display, address)
