@@ -1,0 +1,21 @@
+"""What operations work with besides their request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from posthouse.domain.accounts import AccountDefaults
+from posthouse.ports.clock import Clock
+from posthouse.ports.stores import Stores
+from posthouse.submission.context import SubmissionContext
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    stores: Stores
+    submission: SubmissionContext
+    clock: Clock
+    random: Callable[[int], bytes]
+    """So many unpredictable bytes."""
+    defaults: AccountDefaults
+    auto_verify: bool
+    """A verification that is asked for succeeds at once."""

@@ -1,0 +1,42 @@
+"""What assembly hands to this door."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from posthouse.domain.accounts import AccountDefaults
+from posthouse.domain.scope import Scope
+from posthouse.ports.clock import Clock
+from posthouse.ports.stores import Stores
+from posthouse.ports.wakeups import Wakeups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebContext:
+    """Everything the console and the admin API need; nothing here is read from anywhere else."""
+
+    stores: Stores
+    wakeups: Wakeups
+    clock: Clock
+    ready: Callable[[], bool]
+    """True while every role of this process serves."""
+    metrics: Callable[[], str | Awaitable[str]]
+    """The text of /metrics."""
+    version: str
+    login_required: bool
+    """``auth.mode = strict``."""
+    session_key: bytes
+    """Signs session cookies and form tokens; the same in every process of an installation."""
+    default_scope: Scope
+    account_defaults: AccountDefaults
+    service_domain: str
+    """``identities.service_domain``: where DKIM keys are published."""
+    public_hosts: frozenset[str] = frozenset()
+    """Lower-case host names, without port, under which this server is meant to be reached."""
+    http_endpoint: str = "http://127.0.0.1:8025"
+    """Shown to people who want to point an SDK here."""
+    smtp_endpoint: str = "127.0.0.1:1025"
+    capturing: bool = False
+    """``delivery.mode = capture``: said in the console, so that nobody waits for a mail to leave."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process drains: streams and waits end at once instead of holding it up."""

@@ -1,0 +1,163 @@
+"""The admin API as one table: what is served, what is described, and how its parameters are read."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from posthouse.web import admin_events, admin_messages, admin_queue, admin_records, openapi, views
+from posthouse.web.call import Call
+from posthouse.web.query import ACCOUNT, Param
+
+PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method on one path."""
+
+    method: str
+    path: str
+    handle: Callable[[Call], Awaitable[Response]]
+    summary: str
+    params: tuple[Param, ...] = ()
+    answer: type | None = None
+    """The JSON of success; None where there is another content, or none."""
+    media: tuple[str, ...] = ()
+    """Other media types of success."""
+    status: int = 200
+    errors: tuple[int, ...] = ()
+    """Statuses besides those every endpoint has."""
+    login: bool = True
+
+
+async def describe(call: Call) -> Response:
+    return openapi.answer(ADMIN, PREFIX, call.ctx.version)
+
+
+ADMIN = (
+    Endpoint(
+        "GET",
+        "/messages",
+        admin_messages.list_messages,
+        "Messages, newest first.",
+        admin_messages.LISTING,
+        views.MessageList,
+    ),
+    Endpoint(
+        "DELETE",
+        "/messages",
+        admin_messages.delete_messages,
+        "Empties the inbox: every message whose recipients are all in a final state.",
+        admin_records.SCOPED,
+        views.Deleted,
+    ),
+    Endpoint(
+        "GET",
+        "/messages/wait",
+        admin_messages.wait_for_message,
+        "The newest message that matches, as soon as there is one; 408 when time is over.",
+        admin_messages.WAITING,
+        views.MessageDetail,
+        errors=(408, 503),
+    ),
+    Endpoint(
+        "GET",
+        "/messages/{message_id}",
+        admin_messages.show_message,
+        "One message: envelope, headers, bodies, attachments, recipients, events, timeline.",
+        answer=views.MessageDetail,
+        errors=(404,),
+    ),
+    Endpoint(
+        "DELETE",
+        "/messages/{message_id}",
+        admin_messages.delete_message,
+        "Deletes one message that is no longer queued.",
+        status=204,
+        errors=(404, 409),
+    ),
+    Endpoint(
+        "GET",
+        "/messages/{message_id}/raw",
+        admin_messages.raw_message,
+        "The exact bytes that left or came in.",
+        media=("message/rfc822",),
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/messages/{message_id}/attachments/{part}",
+        admin_messages.attachment,
+        "An attachment, decoded.",
+        media=("application/octet-stream",),
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/events",
+        admin_events.list_events,
+        "The event log from `after` on; as a stream of server-sent events with Accept: text/event-stream.",
+        admin_events.LISTING,
+        views.EventList,
+        media=("text/event-stream",),
+        errors=(503,),
+    ),
+    Endpoint(
+        "GET",
+        "/queue",
+        admin_queue.list_queue,
+        "Recipients that wait for their next attempt.",
+        admin_queue.LISTING,
+        views.QueueList,
+    ),
+    Endpoint(
+        "POST",
+        "/queue/{message_id}/retry",
+        admin_queue.retry_message,
+        "Makes the message's queued recipients due now.",
+        answer=views.QueueChange,
+        errors=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/queue/{message_id}/drop",
+        admin_queue.drop_message,
+        "Takes the message's queued recipients out of the queue for good.",
+        answer=views.QueueChange,
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/identities",
+        admin_records.list_identities,
+        "Addresses and domains, how far each is verified, and the records to publish.",
+        admin_records.IDENTITIES,
+        views.IdentityList,
+    ),
+    Endpoint(
+        "GET",
+        "/accounts",
+        admin_records.list_accounts,
+        "Accounts with their limits.",
+        admin_records.SCOPED,
+        views.AccountList,
+    ),
+    Endpoint(
+        "GET",
+        "/credentials",
+        admin_records.list_credentials,
+        "Access keys, without their secrets.",
+        (ACCOUNT,),
+        views.CredentialList,
+    ),
+    Endpoint(
+        "GET",
+        "/stats",
+        admin_records.show_statistics,
+        "Sending statistics of one account in one region.",
+        admin_records.STATS,
+        views.Statistics,
+    ),
+    Endpoint("GET", "/openapi.json", describe, "This description."),
+)

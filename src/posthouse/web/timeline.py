@@ -1,0 +1,202 @@
+"""The life of a message as steps, from what is stored and what the event log says.
+
+Pure. The keys of an event's detail are those delivery/events.py names; each of them may be missing or something else
+here, since the log keeps rows of earlier versions.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from posthouse.domain.events import Event, EventType, LoggedEvent
+from posthouse.domain.messages import ContentKind, Direction, RecipientState, StoredMessage
+from posthouse.web.query import iso
+from posthouse.web.views import NamedValue, Step
+
+GOOD, BAD, WAITING, PLAIN = "good", "bad", "waiting", "plain"
+
+
+def steps(stored: StoredMessage, events: Sequence[LoggedEvent], signers: Sequence[str] = ()) -> list[Step]:
+    """Oldest first, ending with what it waits for, if anything. `signers`: domains whose DKIM signature it carries."""
+    told = [_TELL.get(each.event.type, _other)(each.event, signers) for each in events]
+    return [_accepted(stored), *told, *_waiting(stored)]
+
+
+def reply_of(event: Event) -> str:
+    """What the other side said, as one line; empty where the event does not tell."""
+    for key in ("smtp_response", "reason", "error_message"):
+        if found := _word(event.detail, key):
+            return found
+    said = list(_diagnoses(event).values())
+    return said[0] if said else ""
+
+
+def host_of(event: Event) -> str:
+    """The server that was spoken to; empty where none was."""
+    return _word(event.detail, "remote_mta") or _word(event.detail, "remote_ip")
+
+
+def kind_of(event: Event) -> tuple[str, str]:
+    """SES's bounceType and bounceSubType; empty where the event does not tell."""
+    kind = event.detail.get("kind")
+    return (_word(kind, "type"), _word(kind, "subtype")) if isinstance(kind, dict) else ("", "")
+
+
+def was_captured(event: Event) -> bool:
+    """Delivered though no server was reached: kept here."""
+    return event.type is EventType.DELIVERY and "remote_ip" in event.detail and not host_of(event)
+
+
+def _word(detail: dict[str, Any], key: str) -> str:
+    found = detail.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def _diagnoses(event: Event) -> dict[str, str]:
+    """What was said about each recipient, without the type it is marked with (RFC 3464 §2.3.6)."""
+    told = event.detail.get("recipients")
+    rows = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    return {_word(row, "recipient"): _word(row, "diagnostic_code").removeprefix("smtp; ") for row in rows}
+
+
+def _accepted(stored: StoredMessage) -> Step:
+    facts = stored.facts
+    if facts.direction is Direction.IN:
+        title, text = "Received", f"From {facts.helo or 'a mail server'} at {facts.source_ip or 'an unknown address'}."
+    else:
+        by = f" by {facts.access_key}" if facts.access_key else ""
+        at = f" from {facts.source_ip}" if facts.source_ip else ""
+        kind = "to be composed" if facts.content_kind is ContentKind.DRAFT else "raw"
+        title, text = "Accepted", f"{facts.operation}{by}{at}, {facts.size:,} bytes {kind}."
+    more = (("TLS", facts.tls), ("HELO", facts.helo), ("Configuration set", facts.configuration_set))
+    return Step(
+        at=iso(facts.accepted_ms),
+        tone=PLAIN,
+        title=title,
+        text=text,
+        recipients=[],
+        facts=_named(more),
+        conversation=[],
+    )
+
+
+def _named(pairs: Sequence[tuple[str, str]]) -> list[NamedValue]:
+    return [NamedValue(name, value) for name, value in pairs if value]
+
+
+def _step(event: Event, tone: str, title: str, text: str, more: Sequence[tuple[str, str]] = ()) -> Step:
+    return Step(
+        at=iso(event.at_ms),
+        tone=tone,
+        title=title,
+        text=text,
+        recipients=list(event.recipients),
+        facts=_named([*more, *_attempt_facts(event)]),
+        conversation=_conversation(event),
+    )
+
+
+def _conversation(event: Event) -> list[str]:
+    said = event.detail.get("conversation")
+    return [line for line in said if isinstance(line, str)] if isinstance(said, list) else []
+
+
+def _attempt_facts(event: Event) -> list[tuple[str, str]]:
+    detail = event.detail
+    diagnoses = _diagnoses(event)
+    return [
+        ("Server", _word(detail, "remote_mta")),
+        ("Address", _word(detail, "remote_ip")),
+        ("TLS", _tls(detail)),
+        ("Attempt", _whole(detail, "attempt")),
+        ("Took", f"{took} ms" if (took := _whole(detail, "duration_ms")) else ""),
+        ("Next attempt", _moment(detail, "until_ms")),
+        ("Gives up", _moment(detail, "expires_ms")),
+        ("Delay type", _word(detail, "delay_type")),
+        *(diagnoses.items() if len(diagnoses) > 1 else ()),
+    ]
+
+
+def _tls(detail: dict[str, Any]) -> str:
+    version = _word(detail, "tls")
+    if not version:
+        return "none: in the clear" if _word(detail, "remote_ip") else ""
+    trust = "certificate valid" if detail.get("tls_verified") is True else "certificate not verified"
+    return ", ".join(part for part in (version, _word(detail, "tls_cipher"), trust) if part)
+
+
+def _whole(detail: dict[str, Any], key: str) -> str:
+    found = detail.get(key)
+    return str(found) if isinstance(found, int) else ""
+
+
+def _moment(detail: dict[str, Any], key: str) -> str:
+    found = detail.get(key)
+    # Beyond that no calendar of ours reaches.
+    return iso(found)[:19].replace("T", " ") + " UTC" if isinstance(found, int) and 0 < found < 10**14 else ""
+
+
+def _send(event: Event, signers: Sequence[str]) -> Step:
+    if not signers:
+        return _step(event, PLAIN, "Ready to leave", "")
+    return _step(event, PLAIN, "Signed", f"By DKIM for {' and '.join(signers)}.")
+
+
+def _delivery(event: Event, signers: Sequence[str]) -> Step:
+    if was_captured(event):
+        return _step(event, GOOD, "Captured", "Kept in this inbox; nothing left this machine.")
+    host = host_of(event)
+    return _step(event, GOOD, f"Delivered to {host}" if host else "Delivered", reply_of(event))
+
+
+def _delay(event: Event, signers: Sequence[str]) -> Step:
+    return _step(event, WAITING, "Deferred", reply_of(event))
+
+
+def _bounce(event: Event, signers: Sequence[str]) -> Step:
+    reply = reply_of(event)
+    # A bounce on a temporary answer is the end of retrying.
+    title = "Given up" if reply.startswith("4") else "Bounced"
+    return _step(event, BAD, title, reply, (("Bounce type", " / ".join(part for part in kind_of(event) if part)),))
+
+
+def _told(tone: str, title: str) -> "Teller":
+    return lambda event, signers: _step(event, tone, title, reply_of(event))
+
+
+def _other(event: Event, signers: Sequence[str]) -> Step:
+    return _step(event, PLAIN, event.type.value, reply_of(event))
+
+
+Teller = Callable[[Event, Sequence[str]], Step]
+
+_TELL: dict[EventType, Teller] = {
+    EventType.SEND: _send,
+    EventType.DELIVERY: _delivery,
+    EventType.DELIVERY_DELAY: _delay,
+    EventType.BOUNCE: _bounce,
+    EventType.REJECT: _told(BAD, "Rejected"),
+    EventType.RENDERING_FAILURE: _told(BAD, "Could not be rendered"),
+    EventType.COMPLAINT: _told(BAD, "Complaint"),
+    EventType.OPEN: _told(GOOD, "Opened"),
+    EventType.CLICK: _told(GOOD, "Link clicked"),
+    EventType.RECEIVED: _told(PLAIN, "Taken in"),
+    EventType.DROPPED: _told(BAD, "Dropped by an operator"),
+}
+
+
+def _waiting(stored: StoredMessage) -> list[Step]:
+    queued = [each for each in stored.recipients if each.state is RecipientState.QUEUED]
+    if not queued:
+        return []
+    tried = max(each.attempts for each in queued)
+    return [
+        Step(
+            at=iso(min(each.due_ms for each in queued)),
+            tone=WAITING,
+            title="In the queue",
+            text=f"Attempt {tried + 1} is due." if tried else "The first attempt is due.",
+            recipients=[each.recipient for each in queued],
+            facts=[],
+            conversation=[],
+        )
+    ]

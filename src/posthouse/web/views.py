@@ -1,0 +1,362 @@
+"""What the admin API answers with, as types; the OpenAPI document is made from them.
+
+Times are ISO 8601 in UTC with milliseconds.
+"""
+
+from collections import Counter
+from typing import Annotated, Any
+
+import msgspec
+
+from posthouse.domain.events import EventType, LoggedEvent
+from posthouse.domain.messages import Direction, MessageFacts, RecipientState, RecipientStatus, StoredMessage
+from posthouse.ports.mailstore import QueuedRecipient
+from posthouse.web.query import iso
+
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+
+
+class NamedValue(msgspec.Struct, frozen=True):
+    """A header field (decoded) or a message tag."""
+
+    name: str
+    value: str
+
+
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one envelope recipient got."""
+
+    recipient: str
+    status: RecipientState
+    attempts: int
+    due_at: Moment | None
+    """When it is tried next; null in a final state."""
+    reply: str
+    """The last answer of the other side, or our own reason."""
+    updated_at: Moment
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in a list."""
+
+    message_id: str
+    account: str
+    region: str
+    direction: Direction
+    accepted_at: Moment
+    operation: str
+    """The SES operation, SMTP or Inbound."""
+    source: str
+    subject: str
+    size: int
+    configuration_set: str
+    tags: list[NamedValue]
+    status: str
+    """The state all recipients share, else ``mixed``."""
+    recipients: list[Recipient]
+
+
+class MessageList(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first."""
+
+    messages: list[Message]
+    next: str | None
+    """Give it as `after` to go on; null at the end."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """Who it is from and for, whatever its headers say."""
+
+    mail_from: str
+    """Where its bounces are told: of mail that came in, its MAIL FROM; what leaves carries a return path of ours."""
+    recipients: list[str]
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that is not one of the bodies."""
+
+    part: str
+    """Its place in the MIME tree, such as 1.2."""
+    filename: str
+    content_type: str
+    """What the sender calls it; it is always served as octets."""
+    content_id: str
+    inline: bool
+    size: int
+    """Bytes, decoded."""
+    url: str
+    """Where to download it."""
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the event log."""
+
+    seq: int
+    type: EventType
+    at: Moment
+    account: str
+    region: str
+    message_id: str
+    recipients: list[str]
+    detail: dict[str, Any]
+
+
+class EventList(msgspec.Struct, frozen=True, kw_only=True):
+    """Oldest first."""
+
+    events: list[LogEntry]
+    next: int
+    """Give it as `after` to hear what comes next."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step in the life of a message."""
+
+    at: Moment
+    tone: str
+    """good, bad, waiting or plain."""
+    title: str
+    text: str
+    recipients: list[str]
+    facts: list[NamedValue]
+    """Peer, TLS, signatures and the like."""
+    conversation: list[str]
+    """What was said on the wire, ``C:`` and ``S:`` lines."""
+
+
+class MessageDetail(Message, frozen=True, kw_only=True):
+    """One message with everything that is known of it."""
+
+    why: str
+    """One sentence: what became of it, or what it waits for."""
+    envelope: Envelope
+    content_stage: str
+    """Whose content is shown: ``sent`` (the bytes that left), ``accepted`` (as handed in, or as it came), ``draft``
+    (not composed yet) or ``gone``."""
+    headers: list[NamedValue]
+    text: str | None
+    html: str | None
+    attachments: list[Attachment]
+    complete: bool
+    """False where a text was too long, or the mail too deeply nested, to be shown whole."""
+    from_domain: str
+    feedback_to: str
+    source_ip: str
+    access_key: str
+    helo: str
+    tls: str
+    events: list[LogEntry]
+    timeline: list[Step]
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """How many messages were deleted."""
+
+    deleted: int
+
+
+class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient that waits for its next attempt."""
+
+    account: str
+    region: str
+    message_id: str
+    recipient: str
+    attempts: int
+    queued_at: Moment
+    due_at: Moment
+    reply: str
+    leased: bool
+    """A worker has it in hand now."""
+
+
+class QueueList(msgspec.Struct, frozen=True, kw_only=True):
+    """By message, then recipient."""
+
+    queue: list[QueueEntry]
+    next: str | None
+
+
+class QueueChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How many queued recipients of the message it changed."""
+
+    message_id: str
+    recipients: int
+
+
+class Dkim(msgspec.Struct, frozen=True, kw_only=True):
+    """Easy DKIM of a domain."""
+
+    enabled: bool
+    status: str
+    tokens: list[str]
+
+
+class DnsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to publish."""
+
+    purpose: str
+    type: str
+    name: str
+    value: str
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """An address or domain that may send once it is verified."""
+
+    identity: str
+    type: str
+    """``EmailAddress`` or ``Domain``."""
+    account: str
+    region: str
+    status: str
+    requested_at: Moment
+    dkim: Dkim
+    records: list[DnsRecord]
+
+
+class IdentityList(msgspec.Struct, frozen=True, kw_only=True):
+    """By account, region and name."""
+
+    identities: list[Identity]
+    next: str | None
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account in a region; -1 is unlimited."""
+
+    account: str
+    region: str
+    sandbox: bool
+    sending_enabled: bool
+    paused: bool
+    max_24_hour_send: float
+    max_send_rate: float
+    sent_last_24_hours: int
+
+
+class AccountList(msgspec.Struct, frozen=True):
+    """Every account and region that anything is known of."""
+
+    accounts: list[Account]
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """An access key; its secret is shown once, when it is made."""
+
+    access_key: str
+    account: str
+    console: bool
+    expires_at: Moment | None
+
+
+class CredentialList(msgspec.Struct, frozen=True):
+    """By creation."""
+
+    credentials: list[Credential]
+
+
+class StatisticsPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Fifteen minutes of GetSendStatistics."""
+
+    start_at: Moment
+    delivery_attempts: int
+    bounces: int
+    complaints: int
+    rejects: int
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """The points added up."""
+
+    delivery_attempts: int
+    bounces: int
+    complaints: int
+    rejects: int
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Sending statistics of one account in one region."""
+
+    account: str
+    region: str
+    since: Moment
+    points: list[StatisticsPoint]
+    totals: Totals
+    sent_last_24_hours: int
+
+
+def recipient(status: RecipientStatus) -> Recipient:
+    queued = status.state is RecipientState.QUEUED
+    return Recipient(
+        recipient=status.recipient,
+        status=status.state,
+        attempts=status.attempts,
+        due_at=iso(status.due_ms) if queued else None,
+        reply=status.reply,
+        updated_at=iso(status.updated_ms),
+    )
+
+
+def common_status(stored: StoredMessage) -> str:
+    """The state that all recipients share, ``mixed`` where they differ."""
+    states = Counter(each.state.value for each in stored.recipients)
+    return next(iter(states), "") if len(states) <= 1 else "mixed"
+
+
+def facts_of(facts: MessageFacts) -> dict[str, Any]:
+    """The fields of a `Message` that do not depend on its recipients."""
+    return {
+        "message_id": facts.message_id,
+        "account": facts.scope.account,
+        "region": facts.scope.region,
+        "direction": facts.direction,
+        "accepted_at": iso(facts.accepted_ms),
+        "operation": facts.operation,
+        "source": facts.source,
+        "subject": facts.subject,
+        "size": facts.size,
+        "configuration_set": facts.configuration_set,
+        "tags": [NamedValue(name, value) for name, value in facts.tags],
+    }
+
+
+def message_fields(stored: StoredMessage) -> dict[str, Any]:
+    """All fields of a `Message`."""
+    return {
+        **facts_of(stored.facts),
+        "status": common_status(stored),
+        "recipients": [recipient(each) for each in stored.recipients],
+    }
+
+
+def message(stored: StoredMessage) -> Message:
+    return Message(**message_fields(stored))
+
+
+def log_entry(logged: LoggedEvent) -> LogEntry:
+    event = logged.event
+    return LogEntry(
+        seq=logged.seq,
+        type=event.type,
+        at=iso(event.at_ms),
+        account=event.scope.account,
+        region=event.scope.region,
+        message_id=event.message_id,
+        recipients=list(event.recipients),
+        detail=event.detail,
+    )
+
+
+def queue_entry(row: QueuedRecipient) -> QueueEntry:
+    return QueueEntry(
+        account=row.scope.account,
+        region=row.scope.region,
+        message_id=row.message_id,
+        recipient=row.recipient,
+        attempts=row.attempts,
+        queued_at=iso(row.queued_ms),
+        due_at=iso(row.due_ms),
+        reply=row.reply,
+        leased=row.leased,
+    )

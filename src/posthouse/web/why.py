@@ -1,0 +1,126 @@
+"""Why did this not arrive? One sentence from what is stored. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from posthouse.domain.events import EventType, LoggedEvent
+from posthouse.domain.messages import Direction, RecipientState, RecipientStatus, StoredMessage
+from posthouse.web.timeline import host_of, kind_of, reply_of, was_captured
+
+# The recipient that is told of where several fared differently: trouble first.
+_TROUBLE = (
+    RecipientState.BOUNCED,
+    RecipientState.REJECTED,
+    RecipientState.EXPIRED,
+    RecipientState.DROPPED,
+    RecipientState.QUEUED,
+    RecipientState.DELIVERED,
+    RecipientState.RECEIVED,
+)
+_SUBTYPES = {
+    "NoEmail": "the address does not exist there",
+    "Suppressed": "the address is on the suppression list",
+    "MailboxFull": "the mailbox is full",
+    "MessageTooLarge": "the message is too large for it",
+    "ContentRejected": "the content was refused",
+    "AttachmentRejected": "an attachment was refused",
+}
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def sentence(stored: StoredMessage, events: Sequence[LoggedEvent], now_ms: int) -> str:
+    """What became of the message, or what it waits for."""
+    if not stored.recipients:
+        return "It has no recipients."
+    if stored.facts.direction is Direction.IN:
+        return _inbound(stored)
+    worst = min(stored.recipients, key=lambda each: _TROUBLE.index(each.state))
+    alike = [each for each in stored.recipients if each.state is worst.state]
+    told = _of_state(worst, alike, events, now_ms)
+    return told if len(alike) == len(stored.recipients) else f"{_count(stored)}. {told}"
+
+
+def _inbound(stored: StoredMessage) -> str:
+    whom = _names(stored.recipients)
+    helo = stored.facts.helo or stored.facts.source_ip or "another server"
+    return f"It came in from {helo} for {whom} and is safe here."
+
+
+def _count(stored: StoredMessage) -> str:
+    states = Counter(each.state for each in stored.recipients)
+    parts = [f"{states[state]} {state.value}" for state in reversed(_TROUBLE) if state in states]
+    return f"Of {len(stored.recipients)} recipients, " + ", ".join(parts)
+
+
+def _names(recipients: Sequence[RecipientStatus]) -> str:
+    first = recipients[0].recipient
+    return first if len(recipients) == 1 else f"{first} and {len(recipients) - 1} more"
+
+
+def _of_state(
+    worst: RecipientStatus, alike: Sequence[RecipientStatus], events: Sequence[LoggedEvent], now_ms: int
+) -> str:
+    names = _names(alike)
+    match worst.state:
+        case RecipientState.DELIVERED:
+            return _delivered(worst, names, events)
+        case RecipientState.QUEUED:
+            return _queued(worst, names, now_ms)
+        case RecipientState.BOUNCED:
+            return _bounced(worst, names, events)
+        case RecipientState.EXPIRED:
+            tries = _times(worst.attempts)
+            return f"Given up for {names} after {tries}{_said(worst.reply, ': the last answer was')}."
+        case RecipientState.REJECTED:
+            return f"It was rejected before leaving{_said(worst.reply, ':')}."
+        case RecipientState.DROPPED:
+            return f"An operator took it out of the queue for {names}{_said(worst.reply, '; the last answer was')}."
+        case RecipientState.RECEIVED:
+            return f"It was received for {names}."
+
+
+def _last(kind: EventType, recipient: str, events: Sequence[LoggedEvent]) -> LoggedEvent | None:
+    return next((e for e in reversed(events) if e.event.type is kind and recipient in e.event.recipients), None)
+
+
+def _delivered(status: RecipientStatus, names: str, events: Sequence[LoggedEvent]) -> str:
+    found = _last(EventType.DELIVERY, status.recipient, events)
+    if found is not None and was_captured(found.event):
+        return f"Captured for {names}: it is kept here and nothing left this machine."
+    host = host_of(found.event) if found is not None else ""
+    said = _said(status.reply, ", which answered") if host else _said(status.reply, ":")
+    return f"Delivered for {names}{f' to {host}' if host else ''}{said}."
+
+
+def _queued(status: RecipientStatus, names: str, now_ms: int) -> str:
+    when = f"in {_span(status.due_ms - now_ms)}" if status.due_ms > now_ms else "now"
+    if not status.attempts:
+        return f"It waits for its first attempt to {names}, due {when}."
+    tries = _times(status.attempts)
+    return f"Not delivered to {names} yet after {tries}{_said(status.reply, ': the last answer was')}; next try {when}."
+
+
+def _bounced(status: RecipientStatus, names: str, events: Sequence[LoggedEvent]) -> str:
+    found = _last(EventType.BOUNCE, status.recipient, events)
+    if found is None:
+        return f"It bounced for {names}{_said(status.reply, ': the answer was')}."
+    meaning = _SUBTYPES.get(kind_of(found.event)[1], "")
+    host = host_of(found.event)
+    said = _said(status.reply or reply_of(found.event), f": {host} answered" if host else ": the answer was")
+    return f"It bounced for {names}{said}{f' – {meaning}' if meaning else ''}."
+
+
+def _said(reply: str, lead: str) -> str:
+    return f"{lead} “{reply.strip().rstrip('.')}”" if reply.strip() else ""
+
+
+def _times(attempts: int) -> str:
+    return "one attempt" if attempts == 1 else f"{attempts} attempts"
+
+
+def _span(ms: int) -> str:
+    """A duration in its largest fitting unit."""
+    seconds = max(1, round(ms / 1000))
+    size, unit = next(each for each in _UNITS if seconds >= each[0])
+    number = round(seconds / size)
+    return f"{number} {unit}" + ("" if number == 1 else "s")
