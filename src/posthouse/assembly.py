@@ -1,0 +1,469 @@
+"""The composition root: configuration in, running servers out; the only file that knows every room.
+
+Long, flat and dull on purpose: read it as the bill of materials of one process.
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+import random
+import signal
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from posthouse import __version__, observe
+from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
+from posthouse.api.server import ApiDoor, Authentication
+from posthouse.config import Config
+from posthouse.delivery.settings import DeliverySettings
+from posthouse.domain.accounts import AccountDefaults
+from posthouse.domain.outcomes import RetryPlan
+from posthouse.domain.quotas import SendingLimits
+from posthouse.domain.routing import RoutingTable, parse_hop, parse_relay
+from posthouse.domain.scope import REGIONS, Caller, Scope
+from posthouse.operations.context import Context
+from posthouse.operations.table import OPERATIONS
+from posthouse.ports.credentials import Credential
+from posthouse.ports.stores import Stores
+from posthouse.ports.wakeups import Wakeups
+from posthouse.smtp.envelope import Envelope, Peer
+from posthouse.smtp.listener import Door, Limits, Listener, serve_sockets
+from posthouse.smtp.patience import Patience
+from posthouse.stores.open import open_stores
+from posthouse.stores.sealing import master_key
+from posthouse.submission.context import SubmissionContext
+from posthouse.submission.facts import Facts
+from posthouse.submission.raw import RawSubmission, submit_raw
+from posthouse.upkeep.service_keys import ensure_service_keys
+from posthouse.wire.smtp_reply import Reply, reply
+from posthouse.wire.smtp_server import ServerProtocol
+
+log = logging.getLogger("posthouse.assembly")
+
+DEFAULT_REGION = "us-east-1"
+SNAPSHOT_S = 2.0
+SIGNING_THREADS = 2
+"""RSA runs without the interpreter lock; a third thread brought nothing on two cores (docs/performance.md)."""
+GRACE_S = 9.0
+"""Within the ten seconds that the parent gives (serve.py)."""
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+End = Callable[[], Awaitable[None]]
+Start = Callable[[Context, Wakeups], Awaitable[End]]
+Sockets = Mapping[str, Sequence[socket.socket]]
+
+
+class SystemClock:
+    """ports.Clock of the machine."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+def account_defaults(config: Config) -> AccountDefaults:
+    """contract: 50000 a day at 1000/s in dev; in production 50000 at 14/s, and 200 at 1/s in the sandbox."""
+    asked = config.accounts
+
+    def limits(per_day: float, per_second: float) -> SendingLimits:
+        return SendingLimits(
+            per_day if asked.max_24_hour_send is None else asked.max_24_hour_send,
+            per_second if asked.max_send_rate is None else asked.max_send_rate,
+        )
+
+    production = config.profile == "production"
+    return AccountDefaults(
+        sandbox=asked.sandbox,
+        production_limits=limits(50000, 14 if production else 1000),
+        sandbox_limits=limits(200, 1),
+    )
+
+
+@asynccontextmanager
+async def open_context(config: Config) -> AsyncIterator[tuple[Context, Wakeups]]:
+    """Stores, and what operations work with: for a server process and for the command line alike."""
+    clock = SystemClock()
+    async with _open_wakeups(config) as wakeups:
+        stores = await open_stores(config.database.url, config.data_path, clock, wakeups)
+        try:
+            yield _context(config, stores, clock), wakeups
+        finally:
+            await stores.close()
+
+
+@asynccontextmanager
+async def _open_wakeups(config: Config) -> AsyncIterator[Wakeups]:
+    """On one machine by Unix datagrams; where the database is shared between machines, through it."""
+    if config.database.url.startswith("postgres"):
+        from posthouse.stores.postgres_wakeups import PostgresWakeups
+
+        shared = await PostgresWakeups.open(config.database.url)
+        try:
+            yield shared
+        finally:
+            await shared.close()
+    else:
+        local = LocalWakeups(runtime_directory(config.data_path))
+        try:
+            yield local
+        finally:
+            local.close()
+
+
+def _context(config: Config, stores: Stores, clock: SystemClock) -> Context:
+    defaults = account_defaults(config)
+    submission = SubmissionContext(stores.submissions, Facts(stores.records), clock, os.urandom, defaults)
+    return Context(stores, submission, clock, os.urandom, defaults, config.identities.auto_verify)
+
+
+async def _bootstrap_credentials(config: Config, ctx: Context) -> None:
+    """The default account's configured key is a stored credential like any other, also for the console.
+
+    A server's business alone: a verb of the command line may see another environment, and must not change its keys.
+    """
+    key, secret = config.auth.access_key, config.auth.secret_key
+    if key is None or secret is None:
+        return
+    known = await ctx.stores.credentials.find(key)
+    if known is None or known.secret_key != secret or known.account != config.auth.account_id:
+        wanted = Credential(access_key=key, secret_key=secret, account=config.auth.account_id, console=True)
+        await ctx.stores.credentials.add(wanted, ctx.clock.now_ms())
+
+
+class Process:
+    """One process of a node: starts its roles, waits for SIGTERM, ends them in order."""
+
+    def __init__(self, config: Config, roles: Sequence[str], sockets: Sockets) -> None:
+        self._config, self._roles, self._sockets = config, roles, sockets
+        self._metrics = observe.Metrics()
+        self._ready = False
+        self._stopping = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        async with open_context(self._config) as (ctx, wakeups):
+            await _bootstrap_credentials(self._config, ctx)
+            ends = [await start(ctx, wakeups) for start in self._parts()]
+            tasks = [loop.create_task(self._keep_snapshot())]
+            self._ready = True
+            await self._stopping.wait()
+            self._ready = False
+            self._closing.set()
+            for task in tasks:
+                task.cancel()
+            # Doors first: what they still accept, the engines' queue keeps.
+            await asyncio.gather(*(end() for end in ends))
+
+    def _parts(self) -> list[Start]:
+        """How to start each role of this process; starting one gives the way to end it."""
+        roles: set[str] = set(self._roles)
+        parts: list[Start] = []
+        if roles & {"api", "web"} and self._sockets.get("http"):
+            parts.append(self._start_http)
+        if "smtp" in roles:
+            parts.append(self._start_submission)
+        if "mx" in roles and self._sockets.get("inbound"):
+            parts.append(self._start_inbound)
+        if "delivery" in roles:
+            parts.append(self._start_delivery)
+        return parts
+
+    # -- doors
+
+    async def _start_http(self, ctx: Context, wakeups: Wakeups) -> End:
+        config = self._config
+        app = route_http(
+            self._api(ctx) if "api" in self._roles else None,
+            self._web(ctx, wakeups) if "web" in self._roles else None,
+        )
+        server = EmbeddedHttp(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                loop="none",
+                lifespan="off",
+                ws="none",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=int(GRACE_S) - 1,
+                ssl_certfile=config.http.tls_cert,
+                ssl_keyfile=config.http.tls_key,
+            )
+        )
+        serving = asyncio.get_running_loop().create_task(server.serve(list(self._sockets["http"])))
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
+            await asyncio.sleep(0.005)
+
+        async def end() -> None:
+            server.should_exit = True
+            await serving
+
+        return end
+
+    def _api(self, ctx: Context) -> Asgi:
+        auth = self._config.auth
+        operations = {name: _bound(operation, ctx) for name, operation in OPERATIONS.items()}
+        return ApiDoor(
+            credentials=ctx.stores.credentials,
+            operations=operations,
+            authentication=Authentication("strict" if auth.mode == "strict" else "open", auth.account_id),
+            now_ms=ctx.clock.now_ms,
+            new_request_id=observe.new_request_id,
+        )
+
+    def _web(self, ctx: Context, wakeups: Wakeups) -> Asgi:
+        from posthouse.web.app import build_app
+        from posthouse.web.context import WebContext
+
+        config = self._config
+        return build_app(
+            WebContext(
+                stores=ctx.stores,
+                wakeups=wakeups,
+                clock=ctx.clock,
+                ready=lambda: self._ready,
+                metrics=lambda: self._metrics_text(ctx),
+                version=__version__,
+                login_required=config.auth.mode == "strict",
+                session_key=hmac.digest(master_key(config.data_path / "master.key"), b"console session", "sha256"),
+                default_scope=Scope(config.auth.account_id, DEFAULT_REGION),
+                account_defaults=ctx.defaults,
+                service_domain=config.identities.service_domain,
+                public_hosts=frozenset({urlsplit(config.http.public_url).hostname or ""}),
+                http_endpoint=config.http.public_url,
+                smtp_endpoint=str(next(iter(config.smtp.submission_listen), "")),
+                capturing=config.delivery.mode == "capture",
+                closing=self._closing,
+            )
+        )
+
+    async def _start_submission(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.smtp.submission import SubmissionRules, SubmissionSession, submission_offer
+
+        config = self._config
+        rules = SubmissionRules(
+            default_scope=Scope(config.auth.account_id, DEFAULT_REGION),
+            regions=REGIONS,
+            auth_required=config.auth.mode == "strict",
+        )
+
+        async def submit(
+            caller: Caller, mail_from: str, rcpt_to: tuple[str, ...], content: bytes, envelope: Envelope
+        ) -> str:
+            raw = RawSubmission(
+                caller=caller,
+                operation="SMTP",
+                content=content,
+                source=mail_from,
+                destinations=rcpt_to,
+                helo=envelope.client_name,
+                tls=envelope.cipher,
+            )
+            return await submit_raw(raw, ctx.submission)
+
+        def new_session(protocol: ServerProtocol, peer: Peer) -> SubmissionSession:
+            return SubmissionSession(protocol, peer, rules, ctx.stores.credentials, submit)
+
+        listeners = []
+        for purpose, implicit in (("submission", False), ("submission_tls", True)):
+            if self._sockets.get(purpose):
+                offer = submission_offer(
+                    config.smtp.hostname, starttls=not implicit, allow_plain_auth=config.profile == "dev"
+                )
+                listeners.append(await self._open_smtp(purpose, offer, new_session, implicit))
+        return _draining(listeners)
+
+    async def _start_inbound(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.receiving.accept import InboundEnvelope, ReceivingContext, receive
+        from posthouse.receiving.recipients import Recipients
+        from posthouse.smtp.inbound import InboundSession, inbound_offer
+
+        config = self._config
+        receiving = ReceivingContext(
+            ctx.stores.inbox, Recipients(ctx.stores.records), ctx.clock, os.urandom, config.smtp.hostname
+        )
+        unknown = reply(550, "mailbox unavailable", "5.1.1")
+
+        async def accepts(client_ip: str, mail_from: str, recipient: str) -> Reply | None:
+            return None if await receiving.recipients.holders(recipient) else unknown
+
+        async def accept(envelope: Envelope, content: bytes) -> str:
+            inbound = InboundEnvelope(
+                client_ip=envelope.client_ip,
+                helo=envelope.client_name,
+                mail_from=envelope.mail_from,
+                recipients=envelope.rcpt_to,
+                protocol=envelope.protocol,
+                tls=envelope.cipher,
+            )
+            return await receive(inbound, content, receiving)
+
+        def new_session(protocol: ServerProtocol, peer: Peer) -> InboundSession:
+            return InboundSession(protocol, peer, accepts, accept)
+
+        offer = inbound_offer(config.smtp.hostname, starttls=True, max_size=config.receiving.max_size)
+        return _draining([await self._open_smtp("inbound", offer, new_session, False)])
+
+    async def _open_smtp(self, purpose: str, offer: Any, new_session: Any, implicit_tls: bool) -> Listener:
+        smtp = self._config.smtp
+        door = Door(offer, new_session, _smtp_tls(self._config), implicit_tls, smtp.proxy_protocol)
+        limits = Limits(
+            connections=smtp.max_connections,
+            connections_per_client=smtp.max_connections_per_client,
+            patience=Patience(idle_s=smtp.idle_seconds),
+        )
+        return await serve_sockets(list(self._sockets[purpose]), door, limits)
+
+    # -- engines
+
+    async def _start_delivery(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.adapters.certificates import TrustStore
+        from posthouse.adapters.network import SocketNetwork
+        from posthouse.adapters.resolver import DnsResolver
+        from posthouse.delivery.key_ring import KeyRing
+        from posthouse.delivery.owner import own_name
+        from posthouse.delivery.prepare import Origin, Preparer
+        from posthouse.delivery.worker import DeliveryWorker
+
+        config = self._config
+        identities = config.identities
+        key_ring = KeyRing(ctx.stores.records, identities.service_domain, identities.service_signature)
+        origin = Origin(identities.service_domain, next(iter(config.delivery.source_ips), "127.0.0.1"))
+        preparer = Preparer(key_ring, origin, SIGNING_THREADS)
+        await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
+        worker = DeliveryWorker(
+            delivery_settings(config),
+            owner=own_name(os.urandom(4).hex()),
+            queue=ctx.stores.queue,
+            wakeups=wakeups,
+            clock=ctx.clock,
+            network=SocketNetwork(TrustStore().verify),
+            resolver=DnsResolver(config.dns.resolvers, ctx.clock),
+            prepare=preparer,
+            random=random.SystemRandom(),
+        )
+        working = asyncio.get_running_loop().create_task(worker.run())
+        working.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            worker.stop()
+            await working
+            preparer.close()
+
+        return end
+
+    def _end_when_broken(self, engine: "asyncio.Task[None]") -> None:
+        """An engine that fell over takes its process along; the parent starts a new one."""
+        if not engine.cancelled() and engine.exception() is not None:
+            log.critical("an engine failed", exc_info=engine.exception())
+            self._stopping.set()
+
+    # -- metrics
+
+    async def _metrics_text(self, ctx: Context) -> str:
+        self._metrics.describe("posthouse_queue_recipients", "gauge", "outgoing recipients that wait")
+        self._metrics.set("posthouse_queue_recipients", await ctx.stores.queue.depth())
+        observe.write_snapshot(self._metrics, metrics_directory(self._config))
+        return observe.render(observe.read_snapshots(metrics_directory(self._config)))
+
+    async def _keep_snapshot(self) -> None:
+        while True:
+            observe.write_snapshot(self._metrics, metrics_directory(self._config))
+            await asyncio.sleep(SNAPSHOT_S)
+
+
+class EmbeddedHttp(uvicorn.Server):
+    """uvicorn as one server among others: signals are this process's business, not its."""
+
+    @contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def delivery_settings(config: Config) -> DeliverySettings:
+    delivery = config.delivery
+    table = RoutingTable(
+        delivery.mode,
+        {domain: parse_hop(to) for domain, to in delivery.routes.items()},
+        parse_relay(delivery.relay) if delivery.relay else None,
+    )
+    return DeliverySettings(
+        hostname=config.smtp.hostname,
+        routing=table,
+        retry=RetryPlan(delivery.retry_seconds, int(delivery.max_age_seconds * 1000)),
+        own_hosts=frozenset() if config.smtp.inbound_listen else frozenset({config.smtp.hostname}),
+        concurrency=delivery.concurrency,
+        per_domain_concurrency=delivery.per_domain_concurrency,
+        per_domain_rate=delivery.per_domain_rate,
+        source_ips=delivery.source_ips,
+        backoff_s=min(30.0, delivery.retry_seconds[0]),
+        stop_deadline_s=GRACE_S - 1,
+    )
+
+
+def route_http(api: Asgi | None, web: Asgi | None) -> Asgi:
+    """The API lives at ``POST /`` and at ``GET /`` with a query; everything else is the web door's."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        is_call = scope["path"] == "/" and (scope["method"] != "GET" or scope["query_string"])
+        chosen = api if api is not None and (is_call or web is None) else web
+        if chosen is None:
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await chosen(scope, receive, send)
+
+    return app
+
+
+def _bound(operation: Any, ctx: Context) -> Callable[[Any, Caller], Awaitable[Any]]:
+    def call(req: Any, caller: Caller) -> Awaitable[Any]:
+        return operation(req, caller, ctx)  # type: ignore[no-any-return]
+
+    return call
+
+
+def _draining(listeners: Sequence[Listener]) -> End:
+    async def end() -> None:
+        await asyncio.gather(*(listener.drain(GRACE_S) for listener in listeners))
+
+    return end
+
+
+def _smtp_tls(config: Config) -> ssl.SSLContext:
+    from posthouse.smtp.certificates import self_signed, server_context
+
+    if config.smtp.tls_cert and config.smtp.tls_key:
+        return server_context(Path(config.smtp.tls_cert), Path(config.smtp.tls_key))
+    return server_context(self_signed(config.data_path / "tls", config.smtp.hostname))
+
+
+def metrics_directory(config: Config) -> Path:
+    return config.data_path / "run" / "metrics"
+
+
+def run_process(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
+    """The whole life of one process; its exit status."""
+    import uvloop
+
+    async def main() -> None:
+        await Process(config, roles, sockets).run()
+
+    uvloop.run(main())
+    return 0

@@ -1,0 +1,75 @@
+"""The crash harness itself: a short run against the real server, and proof that it would see a broken promise."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tools.load.ledger import Entry, Found, judge
+
+ROOT = Path(__file__).parents[2]
+RECIPIENT = "ok-1@a.example.net"
+
+
+def test_nothing_that_was_accepted_is_lost_over_kills() -> None:
+    asked = [sys.executable, "tools/crash.py", "--kills", "3", "--seed", "1", "--json", "--patience", "90"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.stdout, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["lost"], result["contradictions"], result["problems"]) == ([], [], []), result
+    assert done.returncode == 0
+    assert result["delivered"] + result["bounced"] == result["recipients"] > 50
+    assert sum(result["kills"].values()) == 3
+
+
+def entry(way: str = "email-api0", **more: Any) -> Entry:
+    return Entry("email-api0-1", way, more.pop("recipients", (RECIPIENT,)), message_id="m1", answered_s=1.0)
+
+
+def found(*, arrived: int = 1, events: tuple[str, ...] = ("Delivery",), status: str = "delivered") -> Found:
+    listed = {
+        "message_id": "m1",
+        "direction": "out",
+        "subject": "load id=email-api0-1",
+        "recipients": [{"recipient": RECIPIENT, "status": status}],
+    }
+    log = [{"type": each, "message_id": "m1", "recipients": [RECIPIENT]} for each in ("Send", *events)]
+    return Found({("email-api0-1", RECIPIENT): arrived}, log, [listed])
+
+
+def test_a_kept_promise_is_no_finding() -> None:
+    verdict = judge([entry()], found())
+    assert (verdict.lost, verdict.contradictions, verdict.delivered) == ([], [], 1)
+
+
+def test_a_mail_that_never_arrived_is_lost_even_if_an_event_claims_delivery() -> None:
+    assert judge([entry()], found(arrived=0)).lost
+
+
+def test_no_answer_is_no_promise() -> None:
+    unanswered = Entry("email-api0-1", "email-api0", (RECIPIENT,))
+    verdict = judge([unanswered], Found({}, [], []))
+    assert (verdict.lost, verdict.contradictions) == ([], [])
+
+
+def test_two_final_events_contradict_each_other() -> None:
+    assert judge([entry()], found(events=("Delivery", "Bounce"))).contradictions
+
+
+def test_a_missing_final_event_is_a_contradiction() -> None:
+    assert judge([entry()], found(events=())).contradictions
+
+
+def test_a_state_that_differs_from_the_event_is_a_contradiction() -> None:
+    assert judge([entry()], found(status="queued")).contradictions
+
+
+def test_an_unanswered_message_needs_one_end_too() -> None:
+    unanswered = Entry("email-api0-1", "email-api0", (RECIPIENT,))
+    assert judge([unanswered], found(events=())).contradictions
+
+
+def test_inbound_mail_that_is_not_listed_is_lost() -> None:
+    inbound = entry("inbound0", recipients=("ok-1@inbound.example.org",))
+    assert judge([inbound], Found({}, [], [])).lost
