@@ -355,6 +355,7 @@ class Process:
             resolver=DnsResolver(config.dns.resolvers, ctx.clock),
             prepare=preparer,
             random=random.SystemRandom(),
+            metrics=self._metrics,
         )
         working = asyncio.get_running_loop().create_task(worker.run())
         working.add_done_callback(self._end_when_broken)

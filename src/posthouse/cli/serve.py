@@ -16,7 +16,7 @@ from posthouse import __version__, observe
 from posthouse.cli.failure import Failed
 from posthouse.cli.options import Invocation, scoped
 from posthouse.config import ROLES, Config, Listen
-from posthouse.serve import ProcessPlan, Sockets, bind, plan_processes, supervise
+from posthouse.serve import ENGINES, ProcessPlan, Sockets, bind, plan_processes, supervise
 
 ALWAYS_LOADED = ("posthouse.assembly", "uvloop", "cryptography.hazmat.primitives.ciphers.aead")
 LOADED_FOR = {
@@ -110,6 +110,8 @@ def run_node(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
     from posthouse.assembly import run_process
 
     def work(plan: ProcessPlan) -> int:
+        if set(plan.roles) <= set(ENGINES):
+            os.nice(10)
         return run_process(config, plan.roles, sockets)
 
     return supervise(plan_processes(config, roles, os.cpu_count() or 1), work)

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import AsyncGenerator, Callable, MutableSequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from posthouse.delivery.session import Failure, Session, Target, open_session
 from posthouse.delivery.settings import DeliverySettings
@@ -58,8 +58,7 @@ class Attempt:
             self.tls, self.tls_cipher, self.tls_verified = tls.version, tls.cipher, tls.verified
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """What is to be delivered in one attempt."""
 
     domain: str

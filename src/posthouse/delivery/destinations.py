@@ -71,8 +71,9 @@ class Destinations:
             self._put(name, parcel, prepared, group)
 
     def _put(self, name: str, parcel: Parcel, prepared: Prepared, recipients: list[ClaimedRecipient]) -> None:
-        job = Job(parcel, prepared, tuple(recipients), domain_of(recipients[0].recipient))
-        route = self._settings.routing.fixed(job.domain)
+        domain = domain_of(recipients[0].recipient)
+        route = self._settings.routing.fixed(domain)
+        job = Job(parcel, prepared, tuple(recipients), domain, route)
         if route is not None and route.capture:
             self.answer(job, KEPT)
             return
@@ -115,7 +116,7 @@ class Destinations:
         prepared = job.prepared
         recipients = tuple([r.recipient for r in job.recipients])
         envelope = Envelope(prepared.mail_from, recipients, prepared.content, prepared.eight_bit)
-        offer = Offer(job.domain, self._settings.routing.fixed(job.domain), envelope, prepared.require_tls)
+        offer = Offer(job.domain, job.route, envelope, prepared.require_tls)
         try:
             return await self._attempts.attempt(offer, session)
         except Exception:

@@ -2,6 +2,7 @@
 
 from posthouse.delivery.prepared import Prepared
 from posthouse.domain.messages import MessageFacts
+from posthouse.domain.routing import Route
 from posthouse.ports.mailstore import ClaimedMessage, ClaimedRecipient
 
 
@@ -28,13 +29,19 @@ class Parcel:
 class Job:
     """Recipients of one parcel at one destination: one SMTP transaction."""
 
-    __slots__ = ("domain", "parcel", "prepared", "recipients")
+    __slots__ = ("domain", "parcel", "prepared", "recipients", "route")
 
     def __init__(
-        self, parcel: Parcel, prepared: Prepared, recipients: tuple[ClaimedRecipient, ...], domain: str
+        self,
+        parcel: Parcel,
+        prepared: Prepared,
+        recipients: tuple[ClaimedRecipient, ...],
+        domain: str = "",
+        route: Route | None = None,
     ) -> None:
         self.parcel = parcel
         self.prepared = prepared
         self.recipients = recipients
         self.domain = domain
-        """Of the first recipient: whose MX records are asked where the destination is no fixed route."""
+        """Of the first recipient: whose MX records are asked where there is no fixed route."""
+        self.route = route

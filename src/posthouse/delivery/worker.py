@@ -210,7 +210,7 @@ class DeliveryWorker:
             except Exception:
                 # A message we cannot handle is tried again until it is too old; it must not stop the others.
                 logger.exception("preparing %s failed", parcel.facts.message_id)
-                self._destinations.answer(Job(parcel, NOTHING, tuple(recipients), ""), INTERNAL_ERROR)
+                self._destinations.answer(Job(parcel, NOTHING, tuple(recipients)), INTERNAL_ERROR)
                 return
             if isinstance(made, Refused):
                 self._settling.add(self._conclusions.refused(parcel, recipients, made), parcel)

@@ -32,6 +32,32 @@ class Dkim(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[str, ...] = ()
     """Selectors, in the order SES lists them; the first one signs."""
     requested_ms: int = 0
+    failing_since_ms: int = 0
+    """When the records of a verified set-up were first missed; 0: they are there."""
+
+
+class MailFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """A custom MAIL FROM domain (API reference of SetIdentityMailFromDomain)."""
+
+    domain: str = ""
+    """Lower case; empty: none set."""
+    status: Status = Status.PENDING
+    behavior: str = "UseDefaultValue"
+    """BehaviorOnMXFailure: ``UseDefaultValue`` or ``RejectMessage``, while the status is not Success."""
+    requested_ms: int = 0
+    failing_since_ms: int = 0
+
+
+class Notifications(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an identity's owner hears of bounces, complaints and deliveries; topics are ARNs, empty: none."""
+
+    bounce_topic: str = ""
+    complaint_topic: str = ""
+    delivery_topic: str = ""
+    forwarding: bool = True
+    headers_in_bounce: bool = False
+    headers_in_complaint: bool = False
+    headers_in_delivery: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +70,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     """Domains: the value of the TXT record at ``_amazonses.DOMAIN``."""
     dkim: Dkim = msgspec.field(default_factory=Dkim)
+    failing_since_ms: int = 0
+    """When the TXT record of a verified domain was first missed; 0: it is there."""
+    mail_from: MailFrom = msgspec.field(default_factory=MailFrom)
+    notifications: Notifications = msgspec.field(default_factory=Notifications)
 
     @property
     def is_domain(self) -> bool:

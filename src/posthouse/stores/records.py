@@ -177,6 +177,7 @@ class SqlRecordStore:
         self._changed = wakeups.subscribe(Topic.RECORDS) if version_ttl_s else None
         self._version = 0
         self._version_until_s = 0.0
+        self._in_this_turn: int | None = None
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
@@ -198,7 +199,11 @@ class SqlRecordStore:
 
     async def version(self) -> int:
         if self._changed is None:
-            return await self._database.read(_version)
+            if self._in_this_turn is None:
+                self._in_this_turn = await self._database.read(_version)
+                # What the loop hands out in one turn had come in before the turn began: later changes may be later.
+                asyncio.get_running_loop().call_soon(self._look_again)
+            return self._in_this_turn
         now_s = asyncio.get_running_loop().time()
         if self._changed.is_set() or now_s > self._version_until_s:
             self._changed.clear()
@@ -206,8 +211,12 @@ class SqlRecordStore:
             self._version_until_s = now_s + self._version_ttl_s
         return self._version
 
+    def _look_again(self) -> None:
+        self._in_this_turn = None
+
     def tell_changed(self) -> None:
         self._version_until_s = 0.0
+        self._in_this_turn = None
         self._wakeups.notify(Topic.RECORDS)
 
 

@@ -30,7 +30,7 @@ LOCK_PATIENCE_S = 10.0
 LONG_READERS = 2
 WRITER_CACHE_KIB = 8000
 # Work after which the write-ahead log is carried over into the database file.
-CHECKPOINT_ROWS = 10_000
+CHECKPOINT_ROWS = 4_000
 CHECKPOINT_BYTES = 16 << 20
 # It is repeated beside the writers until a pass is so short that they may wait for one more.
 CHECKPOINT_PASSES = 4
@@ -106,11 +106,7 @@ class SqliteDatabase:
         self._turn = asyncio.Lock()
         self._threads = ThreadPoolExecutor(LONG_READERS + 2, thread_name_prefix="posthouse-sqlite")
         self._lock = FileLock(path.with_name("posthouse.lock"), self._threads, LOCK_PATIENCE_S)
-        self._writer = self._connect(patience_s=0)
-        self._writer.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
-        self._writer.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
-        # Carried over by `_carry_over`, so that no commit pays for it.
-        self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+        self._writer = self._connect_writer()
         self._writing = SqliteSession(self._writer)
         self._reader = self._connect(read_only=True)
         self._idle_readers: list[sqlite3.Connection] = []
@@ -121,11 +117,28 @@ class SqliteDatabase:
         self._rows_carried = 0
         self._wal_carried = 0
 
-    def _connect(self, *, patience_s: float = LOCK_PATIENCE_S, read_only: bool = False) -> sqlite3.Connection:
+    def _connect_writer(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+            # Carried over by `_carry_over`, so that no commit pays for it.
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            # From now on whoever finds the file locked waits in a thread.
+            connection.execute("PRAGMA busy_timeout = 0")
+        except sqlite3.Error as error:
+            raise told(error) from None
+        return connection
+
+    def _connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         """A connection in autocommit, that any thread may use, one at a time."""
         try:
             connection = sqlite3.connect(
-                self._path, timeout=patience_s, isolation_level=None, check_same_thread=False, cached_statements=256
+                self._path,
+                timeout=LOCK_PATIENCE_S,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
             )
             if read_only:
                 connection.execute("PRAGMA query_only = ON")

@@ -224,8 +224,8 @@ class ClientProtocol:
             return
         self._awaiting.extend(commands)
         self._out.append("".join([f"{command.line}\r\n" for command in commands]).encode("ascii", "replace"))
-        for command in commands:
-            self._note("C: " + (command.shown or command.line))
+        if len(self.conversation) < MAX_CONVERSATION:
+            self.conversation += [_shortened("C: " + (command.shown or command.line)) for command in commands]
 
     def _queue_envelope(self, transaction: Transaction) -> None:
         envelope, todo = transaction.envelope, self._todo

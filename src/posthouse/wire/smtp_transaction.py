@@ -31,8 +31,7 @@ class Stage(StrEnum):
     QUIT = "QUIT"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One transaction."""
 
     mail_from: str
@@ -65,8 +64,7 @@ class StartTls:
     """Make the connection safe now, then call `tls_started`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The transaction is over: an answer for each recipient, in the order of the envelope."""
 
     answers: tuple[Answer, ...]
