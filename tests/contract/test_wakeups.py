@@ -113,6 +113,17 @@ async def test_closing_leaves_no_socket_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+async def test_who_subscribes_after_the_last_other_left_is_reached(tmp_path: Path) -> None:
+    late, other = LocalWakeups(tmp_path / "run"), LocalWakeups(tmp_path / "run")
+    other.close()
+    event = late.subscribe(Topic.QUEUE)
+    speaker = LocalWakeups(tmp_path / "run")
+    speaker.notify(Topic.QUEUE)
+    await _woken(event)
+    speaker.close()
+    late.close()
+
+
 async def test_a_lost_directory_is_no_reason_to_fail(tmp_path: Path) -> None:
     wakeups = LocalWakeups(tmp_path / "run")
     event = wakeups.subscribe(Topic.QUEUE)

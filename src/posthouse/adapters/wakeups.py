@@ -71,7 +71,12 @@ class LocalWakeups:
         path = self._directory / f"{topic.value}.{os.getpid()}.{ear.fileno()}"
         # Left by a dead process that had our number.
         path.unlink(missing_ok=True)
-        ear.bind(str(path))
+        try:
+            ear.bind(str(path))
+        except FileNotFoundError:
+            # The last of the others left just now and took the directory along.
+            _make_private(self._directory)
+            ear.bind(str(path))
         self._loop.add_reader(ear, self._heard, topic, ear)
         return ear
 

@@ -33,7 +33,10 @@ class Carrier(Protocol):
         """Makes the attempt; never raises but when cancelled."""
         ...
 
-    def conclude(self, job: Job, attempt: Attempt) -> None: ...
+    def conclude(self, job: Job, attempt: Attempt) -> "asyncio.Future[None]":
+        """Has the outcome written; the future is done when it is."""
+        ...
+
     def answer(self, job: Job, reply: Reply) -> None:
         """Concludes without an attempt: every recipient has this reply."""
         ...
@@ -176,7 +179,9 @@ class Destination:
                     self._fewer(job)
                     return
                 self._learn(attempt)
-                self._carrier.conclude(job, attempt)
+                # Promise 3: what a crash makes arrive twice is what was in flight. So nothing new is begun here before
+                # the last outcome is written; that is one message for each connection, never a backlog of outcomes.
+                await self._carrier.conclude(job, attempt)
                 carried += 1
                 if session is not None and session.used >= self._settings.max_messages_per_connection:
                     self._sessions -= 1

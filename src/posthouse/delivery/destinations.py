@@ -24,7 +24,7 @@ KEPT = Notice(250, "2.0.0", "Ok: kept in the inbox")
 MAX_EXCLUDED = 500
 """Domains left out of a claim: a bound for the query. Others that are away cost one look each."""
 
-Settle = Callable[[Settlement, Parcel], None]
+Settle = Callable[[Settlement, Parcel], "asyncio.Future[None]"]
 
 
 class Destinations:
@@ -125,11 +125,12 @@ class Destinations:
             now_ms = self._clock.now_ms()
             return Attempt(now_ms, now_ms, dict.fromkeys(recipients, INTERNAL_ERROR)), None
 
-    def conclude(self, job: Job, attempt: Attempt) -> None:
+    def conclude(self, job: Job, attempt: Attempt) -> "asyncio.Future[None]":
         settlement = self._conclusions.conclude(job, attempt.replies, attempt, self._clock.now_ms())
-        self._settle(settlement, job.parcel)
+        written = self._settle(settlement, job.parcel)
         if self._excluded and not self._excluded.isdisjoint((job.domain,)):
             self._look_again(job.domain)
+        return written
 
     def answer(self, job: Job, reply: Reply) -> None:
         now_ms = self._clock.now_ms()

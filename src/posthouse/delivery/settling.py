@@ -14,6 +14,8 @@ MAX_BATCH = 64
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Waits after the database refused a batch; the last one repeats."""
 
+_Entry = tuple[Settlement, Parcel, "asyncio.Future[None]"]
+
 
 class Settling:
     """Writes settlements in the order they came, and keeps them until the database has taken them."""
@@ -22,13 +24,16 @@ class Settling:
         """`settled` is told of each settlement that was written."""
         self._queue = queue
         self._settled = settled
-        self._waiting: list[tuple[Settlement, Parcel]] = []
+        self._waiting: list[_Entry] = []
         self._some = asyncio.Event()
         self._ending = False
 
-    def add(self, settlement: Settlement, parcel: Parcel) -> None:
-        self._waiting.append((settlement, parcel))
+    def add(self, settlement: Settlement, parcel: Parcel) -> "asyncio.Future[None]":
+        """Takes it over; the future is done when it is written."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((settlement, parcel, written))
         self._some.set()
+        return written
 
     def end(self) -> None:
         """`run` returns once everything added so far is written."""
@@ -48,16 +53,18 @@ class Settling:
             if not self._waiting and not self._ending:
                 self._some.clear()
 
-    async def _write(self, batch: list[tuple[Settlement, Parcel]]) -> None:
+    async def _write(self, batch: list[_Entry]) -> None:
         """What happened has happened: a settlement that was given up would make a second delivery later."""
         failures = 0
         while True:
             try:
-                await self._queue.settle([settlement for settlement, _ in batch])
+                await self._queue.settle([settlement for settlement, _, _ in batch])
                 break
             except Exception:
                 logger.exception("settling %d outcomes failed, trying again", len(batch))
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
-        for settlement, parcel in batch:
+        for settlement, parcel, written in batch:
             self._settled(settlement, parcel)
+            if not written.done():
+                written.set_result(None)
