@@ -24,16 +24,29 @@ class Status(StrEnum):
     NOT_STARTED = "NotStarted"
 
 
+VERIFIED = (Status.SUCCESS, Status.TEMPORARY_FAILURE)
+"""What was proven and is not revoked."""
+
+
 class Dkim(msgspec.Struct, frozen=True, kw_only=True):
     """Easy DKIM of a domain."""
 
     enabled: bool = True
     status: Status = Status.NOT_STARTED
     tokens: tuple[str, ...] = ()
-    """Selectors, in the order SES lists them; the first one signs."""
+    """Selectors, in the order SES lists them, which never changes."""
+    signing: str = ""
+    """The token whose key signs; empty: the first."""
     requested_ms: int = 0
     failing_since_ms: int = 0
     """When the records of a verified set-up were first missed; 0: they are there."""
+    vouched: bool = False
+    """Verified on the operator's word or by `identities.auto_verify`: DNS is not asked, and cannot revoke it."""
+
+    @property
+    def signer(self) -> str:
+        """The token whose key signs; empty where there is none."""
+        return self.signing or next(iter(self.tokens), "")
 
 
 class MailFrom(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +59,8 @@ class MailFrom(msgspec.Struct, frozen=True, kw_only=True):
     """BehaviorOnMXFailure: ``UseDefaultValue`` or ``RejectMessage``, while the status is not Success."""
     requested_ms: int = 0
     failing_since_ms: int = 0
+    vouched: bool = False
+    """Set up with `identities.auto_verify`: DNS is not asked, and cannot revoke it."""
 
 
 class Notifications(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +87,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     dkim: Dkim = msgspec.field(default_factory=Dkim)
     failing_since_ms: int = 0
     """When the TXT record of a verified domain was first missed; 0: it is there."""
+    vouched: bool = False
+    """Verified on the operator's word or by `identities.auto_verify`: DNS is not asked, and cannot revoke it."""
+    link_ms: int = 0
+    """Addresses: when the one verification link that works was issued; 0: none does."""
     mail_from: MailFrom = msgspec.field(default_factory=MailFrom)
     notifications: Notifications = msgspec.field(default_factory=Notifications)
 
@@ -82,7 +101,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verified(self) -> bool:
         # TemporaryFailure: was verified, the record is missing just now; SES grants 72 hours.
-        return self.status in (Status.SUCCESS, Status.TEMPORARY_FAILURE)
+        return self.status in VERIFIED
 
 
 # RFC 1035 §2.3.1 with the underscore that hosts in the field carry; ASCII on purpose, no \w.
@@ -130,24 +149,46 @@ def asked_to_verify(known: Identity | None, name: str, now_ms: int, token: str =
     token = known.token or token
     if known.verified:
         return msgspec.structs.replace(known, token=token)
-    return msgspec.structs.replace(known, token=token, status=Status.PENDING, requested_ms=now_ms)
+    return msgspec.structs.replace(known, token=token, status=Status.PENDING, requested_ms=now_ms, failing_since_ms=0)
 
 
 def proven(identity: Identity) -> Identity:
-    """The identity once its proof was seen, or an operator's word stands for it."""
-    changed = msgspec.structs.replace(identity, status=Status.SUCCESS)
-    if identity.dkim.tokens:
-        changed = msgspec.structs.replace(changed, dkim=msgspec.structs.replace(identity.dkim, status=Status.SUCCESS))
-    return changed
+    """The identity once its proof was seen."""
+    return msgspec.structs.replace(identity, status=Status.SUCCESS, failing_since_ms=0)
+
+
+def vouched_for(identity: Identity) -> Identity:
+    """The identity verified on somebody's word, its DKIM too: what DNS says of either counts no more."""
+    dkim = identity.dkim
+    if dkim.tokens:
+        dkim = msgspec.structs.replace(dkim, status=Status.SUCCESS, failing_since_ms=0, vouched=True)
+    return msgspec.structs.replace(proven(identity), vouched=True, dkim=dkim)
 
 
 def with_dkim_asked(identity: Identity, tokens: tuple[str, ...], now_ms: int) -> Identity:
-    """Easy DKIM asked for: the tokens stay the same however often (probed on the live service)."""
-    if identity.dkim.tokens:
-        status = Status.PENDING if identity.dkim.status is Status.FAILED else identity.dkim.status
-        return msgspec.structs.replace(identity, dkim=msgspec.structs.replace(identity.dkim, status=status))
-    dkim = msgspec.structs.replace(identity.dkim, tokens=tokens, status=Status.PENDING, requested_ms=now_ms)
-    return msgspec.structs.replace(identity, dkim=dkim)
+    """Easy DKIM asked for: the tokens stay the same however often (probed on the live service).
+
+    What is verified stays so, a pending request starts anew, a failed one is Pending again, as for the domain itself.
+    """
+    dkim = identity.dkim
+    if dkim.tokens and dkim.status in VERIFIED:
+        return identity
+    asked = msgspec.structs.replace(
+        dkim, tokens=dkim.tokens or tokens, status=Status.PENDING, requested_ms=now_ms, failing_since_ms=0
+    )
+    return msgspec.structs.replace(identity, dkim=asked)
+
+
+def with_next_signer(identity: Identity) -> Identity:
+    """The next token in turn signs from now on; the names of all stay published, so mail under way verifies."""
+    return msgspec.structs.replace(
+        identity, dkim=msgspec.structs.replace(identity.dkim, signing=next_signer(identity.dkim))
+    )
+
+
+def next_signer(dkim: Dkim) -> str:
+    """The token whose turn to sign is next: the one that has not signed for longest. There must be tokens."""
+    return dkim.tokens[(dkim.tokens.index(dkim.signer) + 1) % len(dkim.tokens)]
 
 
 def with_dkim_enabled(identity: Identity, enabled: bool) -> Identity:

@@ -79,6 +79,16 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     access_key: str = ""
     helo: str = ""
     tls: str = ""
+    source_arn: str = ""
+    """The identity it is from, where the caller named it; another account's by that account's policy."""
+
+    @property
+    def identity_scope(self) -> Scope:
+        """Whose identity it is from: whose keys sign, and whose MAIL FROM domain it leaves under."""
+        if not self.source_arn:
+            return self.scope
+        _, _, _, region, account, _ = self.source_arn.split(":", 5)
+        return Scope(account, region)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,13 @@ Source: API reference of SetIdentityNotificationTopic, SetIdentityFeedbackForwar
 SetIdentityHeadersInNotificationsEnabled; developer guide, "Receiving Amazon SES notifications using Amazon SNS".
 """
 
-import re
-
 import msgspec
 
 from posthouse.domain.identities import Identity, Notifications
+from posthouse.domain.identity_arns import find_identity_arn
 from posthouse.domain.scope import Scope
 from posthouse.domain.topics import parse_topic_arn
 from posthouse.model.errors import InvalidParameterValue
-
-_IDENTITY_ARN = re.compile(r"arn:aws[a-z-]*:ses:([a-z0-9-]+):([0-9]{12}):identity/(.+)\Z", re.DOTALL)
 
 # The fields of Notifications by NotificationType of the API.
 _TOPICS = {"Bounce": "bounce_topic", "Complaint": "complaint_topic", "Delivery": "delivery_topic"}
@@ -22,8 +19,8 @@ _HEADERS = {"Bounce": "headers_in_bounce", "Complaint": "headers_in_complaint", 
 
 def identity_named(text: str, scope: Scope) -> str:
     """The identity a caller means, who may name it by its ARN too; an ARN of somebody else's stays what it is."""
-    match = _IDENTITY_ARN.match(text)
-    return match[3] if match and (match[2], match[1]) == scope else text
+    arn = find_identity_arn(text)
+    return arn.name if arn is not None and arn.scope == scope else text
 
 
 def unknown_identity(text: str) -> InvalidParameterValue:

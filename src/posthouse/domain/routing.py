@@ -85,6 +85,11 @@ class RoutingTable:
             return CAPTURE
         return self.relay if self.mode == "relay" else None
 
+    @property
+    def captures_all(self) -> bool:
+        """No mail leaves, whoever it is for."""
+        return self.mode == "capture" and not self.routes
+
     def destination(self, domain: str) -> str:
         """A name for where the domain's mail goes: domains with the same one share connections and transactions."""
         hop = self.routes.get(domain) or self.routes.get("*")

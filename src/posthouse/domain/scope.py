@@ -29,6 +29,9 @@ class Caller:
     scope: Scope
     access_key: str
     source_ip: str
+    secure: bool = False
+    """The request came over TLS, as far as the door itself could see."""
+    user_agent: str = ""
 
     @property
     def arn(self) -> str:

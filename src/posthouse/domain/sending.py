@@ -7,15 +7,18 @@ transaction that stores the message.
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.addresses import Mailbox
 from posthouse.domain.identities import Identity, candidates, key_of
 from posthouse.domain.messages import Draft
-from posthouse.model.errors import InvalidParameterValue
+from posthouse.domain.quotas import Refusal, SendingLimits, admit
+from posthouse.model.errors import InvalidParameterValue, Throttling
 from posthouse.model.generated import (
     AccountSendingPausedException,
     ConfigurationSetDoesNotExistException,
+    MailFromDomainNotVerifiedException,
     MessageRejected,
 )
 
@@ -77,3 +80,13 @@ def refuse_unverified(unverified: Sequence[Mailbox], region: str) -> None:
             "Email address is not verified. The following identities failed the check in region "
             f"{region.upper()}: {shown}"
         )
+
+
+def refuse_mail_from(sent_last_24_hours: int, limits: SendingLimits) -> NoReturn:
+    """Refuses mail whose MAIL FROM domain is broken (BehaviorOnMXFailure RejectMessage); a used-up daily quota is told
+    first, as in the order of SES's checks."""
+    if admit(sent_last_24_hours, None, limits, 1, 0) is Refusal.DAILY:
+        raise Throttling(Refusal.DAILY.value)
+    raise MailFromDomainNotVerifiedException(
+        "MAIL FROM domain not verified: DNS setup for MAIL FROM domain is invalid."
+    )

@@ -14,6 +14,9 @@ _ARN = re.compile(r"arn:(aws[a-z-]{0,30}):sns:([a-z]{2}[a-z0-9-]{1,30}):([0-9]{1
 # 100 characters long" - the service itself takes one hundred.
 _SUBJECT = re.compile(r"[!-~][ -~]{0,99}\Z")
 
+# Neither UTF-8 nor XML has a place for these.
+_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
+
 
 class TopicArn(NamedTuple):
     """The parts of a standard topic's ARN."""
@@ -36,7 +39,8 @@ def why_not_publishable(subject: str | None, message: str) -> str:
         return "Invalid parameter: Subject"
     if not message:
         return "Invalid parameter: Empty message"
-    # A character has one octet at least: what is too long in characters is not encoded first.
-    if len(message) > MAX_MESSAGE or len(message.encode("utf-8", "replace")) > MAX_MESSAGE:
+    if len(message) > MAX_MESSAGE:
         return "Invalid parameter: Message too long"
-    return ""
+    if _UNSENDABLE.search(message):
+        return "Invalid parameter: Message"
+    return "Invalid parameter: Message too long" if len(message.encode()) > MAX_MESSAGE else ""

@@ -9,9 +9,12 @@ from posthouse.domain.identities import (
     candidates,
     domain_name,
     email_address,
+    next_signer,
     proven,
+    vouched_for,
     with_dkim_asked,
     with_dkim_enabled,
+    with_next_signer,
 )
 from posthouse.model.errors import InvalidParameterValue
 
@@ -62,5 +65,34 @@ def test_asking_again_after_a_failure_starts_anew() -> None:
 def test_dkim_tokens_stay_and_switching_keeps_the_status() -> None:
     identity = with_dkim_asked(asked_to_verify(None, "example.com", 1, "t"), ("a", "b", "c"), 1)
     assert with_dkim_asked(identity, ("x", "y", "z"), 2).dkim.tokens == ("a", "b", "c")
-    switched = with_dkim_enabled(proven(identity), False)
+    switched = with_dkim_enabled(vouched_for(identity), False)
     assert (switched.dkim.enabled, switched.dkim.status) == (False, Status.SUCCESS)
+
+
+def test_asking_for_dkim_again_starts_a_failed_one_anew_and_leaves_a_verified_one() -> None:
+    identity = with_dkim_asked(asked_to_verify(None, "example.com", 1, "t"), ("a", "b", "c"), 1)
+    failed = msgspec.structs.replace(
+        identity, dkim=msgspec.structs.replace(identity.dkim, status=Status.FAILED, failing_since_ms=5)
+    )
+    again = with_dkim_asked(failed, (), 9).dkim
+    assert (again.status, again.requested_ms, again.failing_since_ms) == (Status.PENDING, 9, 0)
+    assert with_dkim_asked(vouched_for(identity), (), 9) == vouched_for(identity)
+
+
+def test_a_word_covers_the_dkim_that_was_asked_for_and_no_more() -> None:
+    asked = asked_to_verify(None, "example.com", 1, "t")
+    assert (vouched_for(asked).vouched, vouched_for(asked).dkim.status) == (True, Status.NOT_STARTED)
+    with_keys = vouched_for(with_dkim_asked(asked, ("a", "b", "c"), 1))
+    assert (with_keys.dkim.vouched, with_keys.dkim.status) == (True, Status.SUCCESS)
+    assert not proven(asked).vouched
+
+
+def test_keys_sign_in_turn_and_the_list_of_tokens_keeps_its_order() -> None:
+    identity = with_dkim_asked(asked_to_verify(None, "example.com", 1, "t"), ("a", "b", "c"), 1)
+    signers = []
+    for _ in range(4):
+        signers.append(identity.dkim.signer)
+        assert next_signer(identity.dkim) == with_next_signer(identity).dkim.signer
+        identity = with_next_signer(identity)
+    assert signers == ["a", "b", "c", "a"]
+    assert identity.dkim.tokens == ("a", "b", "c")
