@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.contract.conftest import Backend
 from tests.contract.values import NOW_MS, OTHER_REGION, OURS, THEIRS
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.identities import Dkim, Identity, Status
+from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.scope import Scope
+from posthouse.domain.verification import VerificationContent, VerificationTemplate
 from posthouse.ports.credentials import Credential
 from posthouse.ports.records import SigningKey
 from posthouse.ports.stores import StoreRefused
@@ -212,6 +215,11 @@ async def test_signing_keys_come_in_order_of_creation(stores: SqlStores) -> None
         assert await tx.signing_keys.of(OURS, "example.com") == keys
         assert await tx.signing_keys.find("theirs") == signing_key("theirs", scope=THEIRS)
         assert await tx.signing_keys.find("none") is None
+        renewed = msgspec.structs.replace(
+            signing_key("aa"), private_pem=b"another", public_record="p=x", created_ms=NOW_MS + 1
+        )
+        await tx.signing_keys.replace(renewed)
+        assert await tx.signing_keys.of(OURS, "example.com") == [keys[0], renewed, keys[2]]
         await tx.signing_keys.delete(OURS, "example.com")
         assert await tx.signing_keys.of(OURS, "example.com") == []
         assert await tx.signing_keys.find("aa") is None
@@ -266,3 +274,25 @@ async def test_another_master_key_is_told_plainly(shared: Backend) -> None:
     other = await shared.open()
     with pytest.raises(StoreRefused, match="AKIA1 was not sealed with the key in"):
         await other.credentials.find("AKIA1")
+
+
+async def test_verification_templates_and_their_contents_are_kept(stores: SqlStores) -> None:
+    template = VerificationTemplate(from_address="a@b.example", subject="Ünï", success_url="x", failure_url="y")
+    content = VerificationContent("<p>\0 Ünï</p>" * 100_000)
+    async with stores.records.transaction() as tx:
+        await tx.verification_templates.put(OURS, "Welcome", template)
+        await tx.verification_contents.put(OURS, "Welcome", content)
+    async with stores.records.reading() as tx:
+        assert await tx.verification_templates.page(OURS, "", 10) == [("Welcome", template)]
+        assert await tx.verification_contents.get(OURS, "Welcome") == content
+
+
+async def test_policies_are_kept_beside_their_identity(stores: SqlStores) -> None:
+    policies = IdentityPolicies(documents={"a": '{"Statement":[]}', "b": '"é"'})
+    async with stores.records.transaction() as tx:
+        await tx.identities.put(OURS, "example.com", identity("example.com"))
+        await tx.identity_policies.put(OURS, "example.com", policies)
+    async with stores.records.reading() as tx:
+        assert await tx.identity_policies.get(OURS, "example.com") == policies
+        assert await tx.identity_policies.get(THEIRS, "example.com") is None
+        assert await tx.identities.get(OURS, "example.com") == identity("example.com")

@@ -155,6 +155,26 @@ async def test_two_processes_share_one_quota_exactly(shared: Backend) -> None:
     assert await other.queue.depth() == 50
 
 
+async def test_two_processes_share_one_rate_exactly(shared: Backend) -> None:
+    one, other = await shared.open(), await shared.open()
+    limits = SendingLimits(-1.0, 10.0)
+    for round in range(2):
+        answers = await asyncio.gather(
+            *(store.submissions.add(message(100 * round + n), limits) for n, store in enumerate([one, other] * 15))
+        )
+        assert (answers.count(None), answers.count(Refusal.RATE)) == (10, 20)
+        shared.clock.ms += 1000
+
+
+async def test_no_limit_counts_and_never_refuses(shared: Backend) -> None:
+    one, other = await shared.open(), await shared.open()
+    answers = await asyncio.gather(
+        *(store.submissions.add(message(n), UNLIMITED) for n, store in enumerate([one, other] * 20))
+    )
+    assert answers == [None] * 40
+    assert await one.submissions.sent_last_24_hours(OURS, NOW_MS) == 40
+
+
 async def test_the_quota_survives_a_restart(shared: Backend) -> None:
     first = await shared.open()
     await first.submissions.add(message(1), SendingLimits(1.0, 1.0))

@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from posthouse.adapters.local_topics import LocalTopics
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.scope import Caller, Scope
+from posthouse.domain.verification import Links
 from posthouse.operations.context import Context
 from posthouse.operations.table import OPERATIONS
+from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Topic
 from posthouse.stores.open import open_stores
 from posthouse.submission.context import SubmissionContext
@@ -66,12 +69,34 @@ async def open_ses(
     sandbox: bool = False,
     production: SendingLimits = UNLIMITED,
     in_sandbox: SendingLimits = UNLIMITED,
+    auto_create_topics: bool = True,
+    preset_topics: tuple[str, ...] = (),
+    topics: Topics | None = None,
+    directory: Path | None = None,
+    seed: int = 7,
 ) -> AsyncIterator[Ses]:
-    clock, seeded = FixedClock(), random.Random(7)
+    """In memory, or in a directory that outlives it."""
+    clock, seeded = FixedClock(), random.Random(seed)
     defaults = AccountDefaults(sandbox=sandbox, production_limits=production, sandbox_limits=in_sandbox)
-    stores = await open_stores("memory", Path(), clock, NoWakeups())
+    where = ("memory", Path()) if directory is None else ("sqlite", directory)
+    stores = await open_stores(*where, clock, NoWakeups())
     try:
+        local = LocalTopics(stores.topics, clock, seeded.randbytes, auto_create_topics, preset_topics)
         submission = SubmissionContext(stores.submissions, Facts(stores.records), clock, seeded.randbytes, defaults)
-        yield Ses(Context(stores, submission, clock, seeded.randbytes, defaults, auto_verify), clock)
+        links = Links(lambda: b"a key for links", "http://ses.test:8025")
+        yield Ses(
+            Context(
+                stores=stores,
+                submission=submission,
+                clock=clock,
+                random=seeded.randbytes,
+                defaults=defaults,
+                topics=topics or local,
+                auto_verify=auto_verify,
+                links=links,
+                service_domain="posthouse.test",
+            ),
+            clock,
+        )
     finally:
         await stores.close()

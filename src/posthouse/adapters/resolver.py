@@ -32,9 +32,11 @@ Found = tuple[Any, ...] | NoSuchName | LookupFailed
 class DnsResolver:
     """Lookups with failure as a value; answers are kept for their TTL, failures are not kept."""
 
-    def __init__(self, servers: Sequence[str], clock: Clock) -> None:
-        """`servers`: ``ip`` or ``ip:port`` (IPv6: ``[ip]:port``); empty: the system's."""
+    def __init__(self, servers: Sequence[str], clock: Clock, *, keep: bool = True) -> None:
+        """`servers`: ``ip`` or ``ip:port`` (IPv6: ``[ip]:port``); empty: the system's. `keep` False: nothing is
+        cached here, for who wants to see at once what was just published."""
         self._servers = [_server(text) for text in servers]
+        self._keeps = keep
         self._clock = clock
         self._asker: dns.asyncresolver.Resolver | None = None
         self._cache: dict[tuple[str, RecordType], tuple[int, Found]] = {}
@@ -99,7 +101,7 @@ class DnsResolver:
         return self._keep(key, _READERS[type](answer.rrset), min(ttl_s, MAX_TTL_S))
 
     def _keep(self, key: tuple[str, RecordType], found: Found, ttl_s: float) -> Found:
-        if ttl_s > 0:
+        if self._keeps and ttl_s > 0:
             while len(self._cache) >= MAX_CACHED:
                 del self._cache[next(iter(self._cache))]
             self._cache[key] = (self._clock.now_ms() + int(ttl_s * 1000), found)

@@ -111,7 +111,7 @@ class ApiDoor:
 
     async def _answer(self, connection: Event, receive: Receive, request_id: str) -> bytes:
         request = await self._read(connection, receive)
-        caller = await self._authenticate(request, _source_ip(connection))
+        caller = await self._authenticate(request, _where(connection, request))
         form = _form(request)
         operation = _operation(form)
         handler = self._handler(operation)
@@ -156,9 +156,9 @@ class ApiDoor:
     def _too_large(self) -> ServiceError:
         return RequestEntityTooLarge(f"The request is longer than {self._max_body} bytes")
 
-    async def _authenticate(self, request: sigv4.Request, source_ip: str) -> Caller:
+    async def _authenticate(self, request: sigv4.Request, where: tuple[str, bool, str]) -> Caller:
         if self._authentication.mode == "open":
-            return self._trust(request, source_ip)
+            return self._trust(request, where)
         claim = sigv4.read(request)
         credential = await self._credentials.find(claim.access_key)
         if credential is None:
@@ -167,13 +167,13 @@ class ApiDoor:
         sigv4.verify(claim, request, credential.secret_key, credential.session_token, now_ms, self._keys)
         if credential.expires_ms is not None and credential.expires_ms <= now_ms:
             raise ExpiredToken
-        return Caller(Scope(credential.account, claim.region), claim.access_key, source_ip)
+        return Caller(Scope(credential.account, claim.region), claim.access_key, *where)
 
-    def _trust(self, request: sigv4.Request, source_ip: str) -> Caller:
+    def _trust(self, request: sigv4.Request, where: tuple[str, bool, str]) -> Caller:
         access_key, region = sigv4.claimed_credential(request) or (ANONYMOUS, DEFAULT_REGION)
         names_account = len(access_key) == 12 and access_key.isascii() and access_key.isdigit()
         account = access_key if names_account else self._authentication.default_account
-        return Caller(Scope(account, region), access_key, source_ip)
+        return Caller(Scope(account, region), access_key, *where)
 
     def _handler(self, operation: Operation) -> Handler:
         handler = self._operations.get(operation.name)
@@ -182,9 +182,11 @@ class ApiDoor:
         return handler
 
 
-def _source_ip(connection: Event) -> str:
+def _where(connection: Event, request: sigv4.Request) -> tuple[str, bool, str]:
+    """From where and how the request came: client address, whether over TLS, user agent."""
     client = connection.get("client")
-    return client[0] if client else ""
+    agent = request.headers.get(b"user-agent", b"").decode("iso-8859-1")
+    return client[0] if client else "", connection.get("scheme") == "https", agent
 
 
 def _form(request: sigv4.Request) -> dict[str, str]:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from posthouse.domain.accounts import AccountDefaults
+from posthouse.domain.verification import Links
 from posthouse.ports.clock import Clock
 from posthouse.ports.stores import Stores
+from posthouse.ports.topics import Topics
 from posthouse.submission.context import SubmissionContext
 
 
@@ -17,5 +19,10 @@ class Context:
     random: Callable[[int], bytes]
     """So many unpredictable bytes."""
     defaults: AccountDefaults
+    topics: Topics
     auto_verify: bool
     """A verification that is asked for succeeds at once."""
+    links: Links
+    """What verification mail leads to."""
+    service_domain: str
+    """The operator's own domain: who the installation's own mail is from."""

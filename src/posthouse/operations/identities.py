@@ -13,11 +13,12 @@ from posthouse.domain.identities import (
     is_domain_identity,
     is_domain_name,
     key_of,
-    proven,
+    vouched_for,
     with_dkim_asked,
     with_dkim_enabled,
 )
 from posthouse.domain.scope import Caller, Scope
+from posthouse.domain.verification import as_of
 from posthouse.model.errors import InvalidParameterValue
 from posthouse.model.generated import (
     DeleteIdentityRequest,
@@ -36,8 +37,6 @@ from posthouse.model.generated import (
     VerifyDomainDkimResponse,
     VerifyDomainIdentityRequest,
     VerifyDomainIdentityResponse,
-    VerifyEmailIdentityRequest,
-    VerifyEmailIdentityResponse,
 )
 from posthouse.operations.context import Context
 from posthouse.operations.paging import name_before, token_after
@@ -48,15 +47,6 @@ DKIM_TOKENS = 3
 MAX_PAGE = 1000
 MAX_LOOKED_UP = 100
 """Identities of one Get...Attributes call (API reference)."""
-
-
-async def verify_email_identity(
-    req: VerifyEmailIdentityRequest, caller: Caller, ctx: Context
-) -> VerifyEmailIdentityResponse:
-    name = email_address(req.email_address)
-    async with ctx.stores.records.transaction() as tx:
-        await _ask(tx, caller.scope, name, ctx)
-    return VerifyEmailIdentityResponse()
 
 
 async def verify_domain_identity(
@@ -84,7 +74,7 @@ async def verify_domain_dkim(req: VerifyDomainDkimRequest, caller: Caller, ctx: 
             await tx.signing_keys.add(fresh)
         identity = with_dkim_asked(identity, tuple(key.token for key in fresh), ctx.clock.now_ms())
         if ctx.auto_verify:
-            identity = proven(identity)
+            identity = vouched_for(identity)
         await tx.identities.put(caller.scope, name, identity)
     return VerifyDomainDkimResponse(dkim_tokens=identity.dkim.tokens)
 
@@ -94,7 +84,7 @@ async def _ask(tx: Transaction, scope: Scope, name: str, ctx: Context) -> Identi
     token = _new_domain_token(ctx) if is_domain_identity(name) else ""
     identity = asked_to_verify(known, name, ctx.clock.now_ms(), token)
     if ctx.auto_verify:
-        identity = proven(identity)
+        identity = vouched_for(identity)
     await tx.identities.put(scope, name, identity)
     return identity
 
@@ -107,7 +97,7 @@ def _new_domain_token(ctx: Context) -> str:
 async def _new_keys(scope: Scope, domain: str, ctx: Context) -> list[SigningKey]:
     now_ms = ctx.clock.now_ms()
     making = (
-        # A millisecond apart: keys are kept in order of creation, and the first one signs.
+        # A millisecond apart: keys are kept in order of creation.
         asyncio.to_thread(new_signing_key, scope, domain, "rsa-sha256", now_ms + number, ctx.random)
         for number in range(DKIM_TOKENS)
     )
@@ -117,10 +107,11 @@ async def _new_keys(scope: Scope, domain: str, ctx: Context) -> list[SigningKey]
 async def get_identity_verification_attributes(
     req: GetIdentityVerificationAttributesRequest, caller: Caller, ctx: Context
 ) -> GetIdentityVerificationAttributesResponse:
-    found = await _look_up(req.identities, caller.scope, ctx)
+    found = await look_up(req.identities, caller.scope, ctx)
+    now_ms = ctx.clock.now_ms()
     attributes = {
         asked: IdentityVerificationAttributes(
-            verification_status=identity.status,
+            verification_status=as_of(identity, now_ms).status,
             verification_token=identity.token if identity.is_domain and identity.token else None,
         )
         for asked in req.identities
@@ -133,7 +124,7 @@ async def get_identity_dkim_attributes(
     req: GetIdentityDkimAttributesRequest, caller: Caller, ctx: Context
 ) -> GetIdentityDkimAttributesResponse:
     wanted = {name for asked in req.identities for name in candidates(asked)}
-    found = await _look_up(req.identities, caller.scope, ctx, wanted)
+    found = await look_up(req.identities, caller.scope, ctx, wanted)
     attributes = {}
     for asked in req.identities:
         # An address or subdomain reports the DKIM of the nearest domain that has one (probed on the live service).
@@ -149,9 +140,10 @@ async def get_identity_dkim_attributes(
     return GetIdentityDkimAttributesResponse(dkim_attributes=attributes)
 
 
-async def _look_up(
+async def look_up(
     asked: tuple[str, ...], scope: Scope, ctx: Context, names: set[str] | None = None
 ) -> dict[str, Identity]:
+    """The identities among those asked for (or among `names`), by the name they are kept under."""
     if len(asked) > MAX_LOOKED_UP:
         raise InvalidParameterValue(f"Too many identities specified; at most {MAX_LOOKED_UP} are allowed.")
     async with ctx.stores.records.reading() as reading:
@@ -204,6 +196,7 @@ async def delete_identity(req: DeleteIdentityRequest, caller: Caller, ctx: Conte
     name = key_of(req.identity)
     async with ctx.stores.records.transaction() as tx:
         await tx.identities.delete(caller.scope, name)
+        await tx.identity_policies.delete(caller.scope, name)
         await tx.signing_keys.delete(caller.scope, name)
     return DeleteIdentityResponse()
 
@@ -217,6 +210,6 @@ async def verify_on_operators_word(scope: Scope, name: str, ctx: Context) -> Ide
     async with ctx.stores.records.transaction() as tx:
         known = await tx.identities.get(scope, name)
         token = _new_domain_token(ctx) if is_domain_identity(name) else ""
-        identity = proven(asked_to_verify(known, name, ctx.clock.now_ms(), token))
+        identity = vouched_for(asked_to_verify(known, name, ctx.clock.now_ms(), token))
         await tx.identities.put(scope, name, identity)
     return identity

@@ -17,4 +17,5 @@ def name_before(token: str | None) -> str | None:
         kind, _, name = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return None
-    return name if kind == "1" and token_after(name) == token else None
+    # PostgreSQL knows no NUL in texts, so no name holds one.
+    return name if kind == "1" and token_after(name) == token and "\0" not in name else None

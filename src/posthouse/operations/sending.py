@@ -53,10 +53,16 @@ async def send_email(req: SendEmailRequest, caller: Caller, ctx: Context) -> Sen
             subject=draft.subject.data,
             configuration_set=req.configuration_set_name or "",
             tags=tags,
+            arns=_arns(req.source_arn, req.return_path_arn if return_path else None, count=2 if return_path else 1),
         ),
         ctx.submission,
     )
     return SendEmailResponse(message_id=message_id)
+
+
+def _arns(source_arn: str | None, return_path_arn: str | None, count: int) -> tuple[str, ...]:
+    """For Source and ReturnPath, as far as there is one; nothing where neither is named."""
+    return (source_arn or "", return_path_arn or "")[:count] if source_arn or return_path_arn else ()
 
 
 def _tags(tags: tuple[MessageTag, ...] | None) -> tuple[tuple[str, str], ...]:
@@ -110,5 +116,8 @@ async def send_raw_email(req: SendRawEmailRequest, caller: Caller, ctx: Context)
         destinations=req.destinations,
         configuration_set=req.configuration_set_name or "",
         tags=_tags(req.tags),
+        source_arn=req.source_arn or "",
+        from_arn=req.from_arn or "",
+        return_path_arn=req.return_path_arn or "",
     )
     return SendRawEmailResponse(message_id=await submit_raw(submission, ctx.submission))

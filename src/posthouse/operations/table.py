@@ -4,24 +4,52 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from posthouse.domain.scope import Caller
-from posthouse.operations import account, identities, sending
+from posthouse.operations import (
+    account,
+    addresses,
+    custom_verification,
+    identities,
+    identity_policies,
+    mail_from,
+    notifications,
+    sending,
+)
 from posthouse.operations.context import Context
 
 Operation = Callable[[Any, Caller, Context], Awaitable[Any]]
 
 OPERATIONS: dict[str, Operation] = {
+    "CreateCustomVerificationEmailTemplate": custom_verification.create_custom_verification_email_template,
+    "DeleteCustomVerificationEmailTemplate": custom_verification.delete_custom_verification_email_template,
     "DeleteIdentity": identities.delete_identity,
+    "DeleteIdentityPolicy": identity_policies.delete_identity_policy,
+    "DeleteVerifiedEmailAddress": addresses.delete_verified_email_address,
     "GetAccountSendingEnabled": account.get_account_sending_enabled,
+    "GetCustomVerificationEmailTemplate": custom_verification.get_custom_verification_email_template,
     "GetIdentityDkimAttributes": identities.get_identity_dkim_attributes,
+    "GetIdentityMailFromDomainAttributes": mail_from.get_identity_mail_from_domain_attributes,
+    "GetIdentityNotificationAttributes": notifications.get_identity_notification_attributes,
+    "GetIdentityPolicies": identity_policies.get_identity_policies,
     "GetIdentityVerificationAttributes": identities.get_identity_verification_attributes,
     "GetSendQuota": account.get_send_quota,
     "GetSendStatistics": account.get_send_statistics,
+    "ListCustomVerificationEmailTemplates": custom_verification.list_custom_verification_email_templates,
     "ListIdentities": identities.list_identities,
+    "ListIdentityPolicies": identity_policies.list_identity_policies,
+    "ListVerifiedEmailAddresses": addresses.list_verified_email_addresses,
+    "SendCustomVerificationEmail": custom_verification.send_custom_verification_email,
+    "PutIdentityPolicy": identity_policies.put_identity_policy,
     "SendEmail": sending.send_email,
     "SendRawEmail": sending.send_raw_email,
     "SetIdentityDkimEnabled": identities.set_identity_dkim_enabled,
+    "SetIdentityFeedbackForwardingEnabled": notifications.set_identity_feedback_forwarding_enabled,
+    "SetIdentityHeadersInNotificationsEnabled": notifications.set_identity_headers_in_notifications_enabled,
+    "SetIdentityMailFromDomain": mail_from.set_identity_mail_from_domain,
+    "SetIdentityNotificationTopic": notifications.set_identity_notification_topic,
     "UpdateAccountSendingEnabled": account.update_account_sending_enabled,
+    "UpdateCustomVerificationEmailTemplate": custom_verification.update_custom_verification_email_template,
     "VerifyDomainDkim": identities.verify_domain_dkim,
     "VerifyDomainIdentity": identities.verify_domain_identity,
-    "VerifyEmailIdentity": identities.verify_email_identity,
+    "VerifyEmailAddress": addresses.verify_email_address,
+    "VerifyEmailIdentity": addresses.verify_email_identity,
 }

@@ -12,7 +12,9 @@ import msgspec
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.identities import Identity
+from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.scope import Scope
+from posthouse.domain.verification import VerificationContent, VerificationTemplate
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -72,6 +74,10 @@ class SigningKeys(Protocol):
 
     async def find(self, token: str) -> SigningKey | None: ...
 
+    async def replace(self, key: SigningKey) -> None:
+        """A new key pair under a token that is there."""
+        ...
+
     async def delete(self, scope: Scope, domain: str) -> None: ...
 
 
@@ -83,13 +89,25 @@ class Transaction(Protocol):
     @property
     def identities(self) -> Records[Identity]: ...
     @property
+    def identity_policies(self) -> Records[IdentityPolicies]:
+        """By the names of their identities."""
+        ...
+
+    @property
     def signing_keys(self) -> SigningKeys: ...
+    @property
+    def verification_templates(self) -> Records[VerificationTemplate]: ...
+    @property
+    def verification_contents(self) -> Records[VerificationContent]:
+        """By the names of their templates, apart from them: lists do not read what may have 10 MB each."""
+        ...
 
 
 class RecordStore(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Commits durably when left normally, undoes everything when left by an exception. Keep it short: writers
-        wait for each other. The wake-up RECORDS follows the commit."""
+        wait for each other, so whoever writes to another store inside it waits for himself. The wake-up RECORDS
+        follows the commit."""
         ...
 
     def reading(self) -> AbstractAsyncContextManager[Transaction]:

@@ -2,9 +2,11 @@
 
 from typing import Protocol
 
+from posthouse.ports.call_rates import CallRates
 from posthouse.ports.credentials import CredentialStore
 from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions
 from posthouse.ports.records import RecordStore
+from posthouse.ports.topics import TopicStore
 
 
 class StoreUnavailable(Exception):
@@ -37,6 +39,10 @@ class Stores(Protocol):
     def events(self) -> EventLog: ...
     @property
     def statistics(self) -> Statistics: ...
+    @property
+    def topics(self) -> TopicStore: ...
+    @property
+    def call_rates(self) -> CallRates: ...
 
     async def ping(self) -> None:
         """Raises StoreUnavailable where the database does not answer."""

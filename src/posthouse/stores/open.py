@@ -7,10 +7,12 @@ from pathlib import Path
 
 from posthouse.ports.blobs import Blobs
 from posthouse.ports.clock import Clock
+from posthouse.ports.mailstore import Messages
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.wakeups import Wakeups
 from posthouse.stores import contents
 from posthouse.stores.blobs import FileBlobs
+from posthouse.stores.call_rates import SqlCallRates
 from posthouse.stores.credentials import SqlCredentials
 from posthouse.stores.database import Database, Session
 from posthouse.stores.events import SqlEventLog, SqlStatistics
@@ -21,6 +23,7 @@ from posthouse.stores.records import SELECT_VERSION, SqlRecordStore
 from posthouse.stores.sealing import Seal
 from posthouse.stores.sqlite import SqliteDatabase
 from posthouse.stores.submissions import SqlInbox, SqlSubmissions
+from posthouse.stores.topics import SqlTopics
 
 SQLITE_FILE = "posthouse.db"
 # How long a change of records by another node may stay unseen where its wake-up got lost.
@@ -54,10 +57,12 @@ class SqlStores:
         self.credentials = SqlCredentials(database, seal, self.records)
         self.submissions = SqlSubmissions(database, blobs, clock, wakeups)
         self.queue = SqlQueue(database, blobs, clock, wakeups)
-        self.messages = SqlMessages(database, blobs)
+        self.messages: Messages = SqlMessages(database, blobs)
         self.inbox = SqlInbox(database, blobs, wakeups)
         self.events = SqlEventLog(database, wakeups)
         self.statistics = SqlStatistics(database)
+        self.topics = SqlTopics(database)
+        self.call_rates = SqlCallRates(database, clock)
 
     async def ping(self) -> None:
         async def look(session: Session) -> None:
@@ -80,7 +85,7 @@ class SqlStores:
 
     async def close(self) -> None:
         """Waits for what is being written, then closes."""
-        for groups in (self.submissions, self.inbox, self.events, self.queue):
+        for groups in (self.submissions, self.inbox, self.events, self.queue, self.topics):
             await groups.close()
         await self._database.close()
         if self._passing is not None:

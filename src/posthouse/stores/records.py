@@ -9,7 +9,9 @@ import msgspec
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.identities import Identity
+from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.scope import Scope
+from posthouse.domain.verification import VerificationContent, VerificationTemplate
 from posthouse.ports.records import SigningKey
 from posthouse.ports.wakeups import Topic, Wakeups
 from posthouse.stores.database import Database, Session, padded, placeholders
@@ -124,6 +126,16 @@ class SqlSigningKeys:
         rows = await self._session.rows(f"SELECT {self.COLUMNS} FROM signing_keys WHERE token = ?", (token,))
         return self._key(rows[0]) if rows else None
 
+    async def replace(self, key: SigningKey) -> None:
+        await self._session.run(
+            "UPDATE signing_keys SET algorithm = ?, sealed_pem = ?, public_record = ?, created_ms = ? WHERE token = ?",
+            (
+                key.algorithm, self._seal.close(key.private_pem, _owner(key.token)), key.public_record, key.created_ms,
+                key.token,
+            ),
+        )  # fmt: skip
+        self._changes.made = True
+
     async def delete(self, scope: Scope, domain: str) -> None:
         rows = await self._session.rows(
             "DELETE FROM signing_keys WHERE account = ? AND region = ? AND domain = ? RETURNING token",
@@ -158,7 +170,10 @@ class SqlTransaction:
         self.changes = Changes()
         self.accounts = SqlRecords(session, self.changes, "account", Account)
         self.identities = SqlRecords(session, self.changes, "identity", Identity)
+        self.identity_policies = SqlRecords(session, self.changes, "identity_policies", IdentityPolicies)
         self.signing_keys = SqlSigningKeys(session, self.changes, seal)
+        self.verification_templates = SqlRecords(session, self.changes, "verification_template", VerificationTemplate)
+        self.verification_contents = SqlRecords(session, self.changes, "verification_content", VerificationContent)
 
 
 class SqlRecordStore:

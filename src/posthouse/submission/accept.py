@@ -7,8 +7,9 @@ from posthouse.domain.addresses import Mailbox
 from posthouse.domain.message_ids import outgoing_id
 from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage
 from posthouse.domain.scope import Caller
-from posthouse.domain.sending import check_account, refuse_unverified
+from posthouse.domain.sending import check_account, refuse_mail_from, refuse_unverified
 from posthouse.model.errors import Throttling
+from posthouse.submission.authorization import Delegation, authorize, check_guards
 from posthouse.submission.context import SubmissionContext
 
 
@@ -23,7 +24,7 @@ class Submission:
     from_domain: str
     """Domain of the From address, lower case."""
     senders: tuple[Mailbox, ...]
-    """From, Source, Sender, Return-Path: each must be verified."""
+    """From, Source, Sender, Return-Path, From first: each must be verified, or allowed by its owner."""
     feedback_to: str
     recipients: tuple[Mailbox, ...]
     content: bytes
@@ -33,27 +34,38 @@ class Submission:
     tags: tuple[tuple[str, str], ...] = ()
     helo: str = ""
     tls: str = ""
+    arns: tuple[str, ...] = ()
+    """ARN of the identity that each of `senders` is to be sent from, or an empty text; no element at all where, as
+    mostly, none is named."""
 
 
 async def accept(submission: Submission, ctx: SubmissionContext) -> str:
     """Makes the message durable and returns its MessageId.
 
-    Raises the ServiceError that SES would answer: paused account, identity not verified, quota or rate exceeded.
+    Raises the ServiceError that SES would answer: paused account, access denied, identity not verified, quota or rate
+    exceeded, MAIL FROM domain broken.
     """
     scope = submission.caller.scope
     account = await ctx.facts.account(scope)
     check_account(account)
-    sandboxed = in_sandbox(account, ctx.defaults)
-    in_question = (*submission.senders, *submission.recipients) if sandboxed else submission.senders
-    refuse_unverified(await ctx.facts.unverified(scope, in_question), scope.region)
-    message = _message(submission, ctx)
+    whose = await authorize(submission, ctx) if submission.arns else Delegation(submission.senders)
+    sandboxed = whose.sandboxed or in_sandbox(account, ctx.defaults)
+    in_question = (*whose.own, *submission.recipients) if sandboxed else whose.own
+    refuse_unverified([*whose.unverified, *await ctx.facts.unverified(scope, in_question)], scope.region)
+    if guards := await ctx.facts.guards(scope, whose.own):
+        await check_guards(submission, guards, ctx)
+    if await ctx.facts.rejects(whose.from_scope or scope, submission.senders[0]):
+        # A refused message is charged to nobody, yet a used-up quota is told first, as SES does.
+        sent = await ctx.submissions.sent_last_24_hours(scope, ctx.clock.now_ms())
+        refuse_mail_from(sent, limits_of(account, ctx.defaults))
+    message = _message(submission, whose.from_arn, ctx)
     refusal = await ctx.submissions.add(message, limits_of(account, ctx.defaults))
     if refusal is not None:
         raise Throttling(refusal.value)
     return message.facts.message_id
 
 
-def _message(submission: Submission, ctx: SubmissionContext) -> NewMessage:
+def _message(submission: Submission, source_arn: str, ctx: SubmissionContext) -> NewMessage:
     scope, now_ms = submission.caller.scope, ctx.clock.now_ms()
     facts = MessageFacts(
         scope=scope,
@@ -73,6 +85,7 @@ def _message(submission: Submission, ctx: SubmissionContext) -> NewMessage:
         access_key=submission.caller.access_key,
         helo=submission.helo,
         tls=submission.tls,
+        source_arn=source_arn,
     )
     recipients = tuple(dict.fromkeys(mailbox.address for mailbox in submission.recipients))
     return NewMessage(facts, recipients, submission.content)

@@ -1,10 +1,14 @@
 """What every message needs to know of its account and senders, kept in memory for as long as nobody changes any."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.addresses import Mailbox
 from posthouse.domain.identities import candidates, key_of
+from posthouse.domain.mail_from import governing, rejects
+from posthouse.domain.policies import IdentityPolicies
+from posthouse.domain.policy_documents import Policy, read_policy
 from posthouse.domain.scope import Scope
 from posthouse.domain.sending import is_verified
 from posthouse.ports.records import RecordStore
@@ -15,6 +19,26 @@ MAX_ENTRIES = 50_000
 ACCOUNT = "account"
 """The name of the one account record of a scope."""
 
+MAX_GRANTS = 1000
+"""Identities whose policies are kept as they were read; each may have 80 KB of them."""
+
+
+class Standing(NamedTuple):
+    """What the identities of a scope say of an address."""
+
+    verified: bool
+    rejects: bool
+    """Its custom MAIL FROM domain is broken, and mail is to be refused rather than leave under the default."""
+    guard: str = ""
+    """The identity it is sent from, where that one's policies forbid something: they may forbid it to its owner."""
+
+
+class Grant(NamedTuple):
+    """What an identity's owner says about its use."""
+
+    verified: bool
+    policies: tuple[Policy, ...]
+
 
 class Facts:
     """Reads through to the records; forgets everything when their version moves, whoever moved it."""
@@ -23,7 +47,8 @@ class Facts:
         self._records = records
         self._version = -1
         self._accounts: dict[Scope, Account] = {}
-        self._verified: dict[tuple[Scope, str], bool] = {}
+        self._standings: dict[tuple[Scope, str], Standing] = {}
+        self._grants: dict[tuple[Scope, str], Grant] = {}
 
     async def account(self, scope: Scope) -> Account:
         version = await self._current()
@@ -37,28 +62,73 @@ class Facts:
 
     async def unverified(self, scope: Scope, mailboxes: Sequence[Mailbox]) -> list[Mailbox]:
         """Those of the mailboxes that no verified identity covers, in their order."""
-        version = await self._current()
+        await self._current()
         failed = []
         for mailbox in mailboxes:
-            verified = self._verified.get((scope, mailbox.address))
-            if verified is None:
-                verified = await self._look_up(scope, mailbox.address)
-                # While this one read, another may have noticed a change: what was read then is not kept.
-                if version == self._version:
-                    self._verified[scope, mailbox.address] = verified
-            if not verified:
+            standing = self._standings.get((scope, mailbox.address)) or await self._learn(scope, mailbox.address)
+            if not standing.verified:
                 failed.append(mailbox)
         return failed
 
-    async def _look_up(self, scope: Scope, address: str) -> bool:
+    async def rejects(self, scope: Scope, sender: Mailbox) -> bool:
+        """True where mail of this sender is to be refused for its MAIL FROM domain. Ask after `unverified`, which
+        has found it out on the way."""
+        standing = self._standings.get((scope, sender.address)) or await self._learn(scope, sender.address)
+        return standing.rejects
+
+    async def guards(self, scope: Scope, senders: Sequence[Mailbox]) -> list[str]:
+        """Identities whose policies may forbid mail of these senders even to their owner; hardly ever one. Ask after
+        `unverified`, as above."""
+        known = self._standings
+        found = [known.get((scope, each.address)) or await self._learn(scope, each.address) for each in senders]
+        return [standing.guard for standing in found if standing.guard]
+
+    async def grant(self, scope: Scope, name: str) -> Grant:
+        """The state and policies of an identity; an unknown one is unverified and has none."""
+        version = await self._current()
+        grant = self._grants.get((scope, name))
+        if grant is None:
+            async with self._records.reading() as reading:
+                identity = await reading.identities.get(scope, name)
+                kept = await reading.identity_policies.get(scope, name)
+            grant = Grant(identity is not None and identity.verified, _read(kept))
+            if len(self._grants) >= MAX_GRANTS:
+                self._grants.clear()
+            if version == self._version:
+                self._grants[scope, name] = grant
+        return grant
+
+    async def _learn(self, scope: Scope, address: str) -> Standing:
+        version = self._version
+        standing = await self._look_up(scope, address)
+        # While this one read, another may have noticed a change: what was read then is not kept.
+        if version == self._version:
+            self._standings[scope, address] = standing
+        return standing
+
+    async def _look_up(self, scope: Scope, address: str) -> Standing:
+        names = tuple(map(key_of, candidates(address)))
         async with self._records.reading() as reading:
-            return is_verified(address, await reading.identities.get_many(scope, map(key_of, candidates(address))))
+            identities = await reading.identities.get_many(scope, names)
+        # The most specific identity that matches is the one that is sent from.
+        sender = next((name for name in names if name in identities and identities[name].verified), "")
+        policies = (await self.grant(scope, sender)).policies if sender else ()
+        return Standing(
+            is_verified(address, identities),
+            rejects(governing(address, identities)),
+            sender if any(policy.denies for policy in policies) else "",
+        )
 
     async def _current(self) -> int:
         """The version that what is kept belongs to; what belonged to another is forgotten."""
         version = await self._records.version()
-        if version != self._version or len(self._verified) > MAX_ENTRIES:
+        if version != self._version or len(self._standings) > MAX_ENTRIES:
             self._accounts.clear()
-            self._verified.clear()
+            self._standings.clear()
+            self._grants.clear()
             self._version = version
         return version
+
+
+def _read(kept: IdentityPolicies | None) -> tuple[Policy, ...]:
+    return tuple(map(read_policy, kept.documents.values())) if kept is not None else ()

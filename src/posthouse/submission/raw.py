@@ -34,6 +34,9 @@ class RawSubmission:
     tags: tuple[tuple[str, str], ...] = ()
     helo: str = ""
     tls: str = ""
+    source_arn: str = ""
+    from_arn: str = ""
+    return_path_arn: str = ""
 
 
 async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
@@ -54,13 +57,15 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
     check_configuration_set(configuration_set)
     # SES developer guide: Source, else the Return-Path header, else From hears of bounces and complaints.
     feedback_to = source or (return_path or from_)[0]
+    sources = () if source is None else (source,)
+    sender = _listed(mail.sender)
     return await accept(
         Submission(
             caller=raw.caller,
             operation=raw.operation,
             source=from_[0].text,
             from_domain=from_[0].domain,
-            senders=(*from_, *(() if source is None else (source,)), *_listed(mail.sender), *return_path),
+            senders=(*from_, *sources, *sender, *return_path),
             feedback_to=feedback_to.address,
             recipients=recipients,
             content=mail.raw,
@@ -70,9 +75,24 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
             tags=tags,
             helo=raw.helo,
             tls=raw.tls,
+            arns=_arns(raw, mail, len(from_), len(sources), len(sender), len(return_path)),
         ),
         ctx,
     )
+
+
+def _arns(raw: RawSubmission, mail: submitted.Submission, *counts: int) -> tuple[str, ...]:
+    """The ARN for each of From, Source, Sender and Return-Path, of which there are `counts`; none where none is named.
+
+    Source's alone stands for the others too (API reference of SendRawEmail).
+    """
+    source = raw.source_arn or mail.source_arn or ""
+    from_ = raw.from_arn or mail.from_arn or source
+    return_path = raw.return_path_arn or mail.return_path_arn or source
+    if not (source or from_ or return_path):
+        return ()
+    per_kind = zip((from_, source, from_, return_path), counts, strict=True)
+    return tuple([arn for arn, count in per_kind for _ in range(count)])
 
 
 def _listed(found: Sequence[mailboxes.Mailbox]) -> tuple[Mailbox, ...]:

@@ -1,4 +1,5 @@
-"""The doors people and scripts use: console, admin API, the emulators' list of sent mail, health and metrics.
+"""The doors people and scripts use: console, admin API, the emulators' list of sent mail, verification links, health
+and metrics.
 
 Follows RFC 9457 (problem documents), "Server-sent events" of the WHATWG HTML standard, RFC 7617 (Basic), and what
 local emulators of SES made customary for ``/_aws/ses``.

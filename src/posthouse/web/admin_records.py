@@ -3,7 +3,8 @@
 from starlette.responses import Response
 
 from posthouse.domain.accounts import Account, in_sandbox, limits_of
-from posthouse.domain.identities import Identity
+from posthouse.domain.dns_records import identity_records
+from posthouse.domain.identities import Identity, MailFrom
 from posthouse.domain.scope import Scope
 from posthouse.submission.facts import ACCOUNT as ACCOUNT_RECORD
 from posthouse.web import views
@@ -56,31 +57,26 @@ def identity_view(scope: Scope, identity: Identity, service_domain: str) -> view
         status=identity.status.value,
         requested_at=iso(identity.requested_ms),
         dkim=views.Dkim(
-            enabled=identity.dkim.enabled, status=identity.dkim.status.value, tokens=list(identity.dkim.tokens)
+            enabled=identity.dkim.enabled,
+            status=identity.dkim.status.value,
+            tokens=list(identity.dkim.tokens),
+            signing=identity.dkim.signer,
         ),
-        records=records_to_publish(identity, service_domain),
+        mail_from=_mail_from(identity.mail_from) if identity.mail_from.domain else None,
+        records=records_to_publish(scope.region, identity, service_domain),
     )
 
 
-def records_to_publish(identity: Identity, service_domain: str) -> list[views.DnsRecord]:
-    """What proves the domain and publishes its keys (ses-reference §6.4, §7)."""
-    domain = identity.name
-    records = []
-    if identity.is_domain and identity.token:
-        records.append(
-            views.DnsRecord(purpose="verification", type="TXT", name=f"_amazonses.{domain}", value=identity.token)
-        )
-    if identity.is_domain:
-        records += [
-            views.DnsRecord(
-                purpose="DKIM",
-                type="CNAME",
-                name=f"{token}._domainkey.{domain}",
-                value=f"{token}.dkim.{service_domain}",
-            )
-            for token in identity.dkim.tokens
-        ]
-    return records
+def records_to_publish(region: str, identity: Identity, service_domain: str) -> list[views.DnsRecord]:
+    """What proves the identity, publishes its keys and sets up its MAIL FROM."""
+    return [
+        views.DnsRecord(purpose=each.purpose, type=each.type, name=each.name, value=each.value)
+        for each in identity_records(identity, region, service_domain)
+    ]
+
+
+def _mail_from(setting: MailFrom) -> views.MailFrom:
+    return views.MailFrom(domain=setting.domain, status=setting.status.value, behavior_on_mx_failure=setting.behavior)
 
 
 async def list_accounts(call: Call) -> Response:

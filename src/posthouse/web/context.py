@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.scope import Scope
+from posthouse.domain.verification import Links
 from posthouse.ports.clock import Clock
 from posthouse.ports.stores import Stores
 from posthouse.ports.wakeups import Wakeups
@@ -27,6 +28,8 @@ class WebContext:
     """``auth.mode = strict``."""
     session_key: bytes
     """Signs session cookies and form tokens; the same in every process of an installation."""
+    links: Links
+    """Reads the links of verification mail."""
     default_scope: Scope
     account_defaults: AccountDefaults
     service_domain: str

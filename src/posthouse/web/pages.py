@@ -27,6 +27,13 @@ _FRAME_POLICY = (
     "sandbox; default-src 'none'; img-src {images}; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
+_VISITOR_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    # The path of such a page is a secret of the visitor's.
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+}
 
 
 def _assets() -> tuple[dict[str, tuple[bytes, str]], dict[str, str]]:
@@ -135,6 +142,17 @@ def problem_page(problem: Problem) -> Response:
 
 def _html(body: str, status: int, headers: dict[str, str] | None = None) -> Response:
     return HTMLResponse(body, status, {**(headers or {}), "content-security-policy": PAGE_POLICY})
+
+
+def visitor_page(template: str, status: int, **values: Any) -> Response:
+    """A page for people who came by a link in a mail: no script, no form, no search engine."""
+    body = _ENVIRONMENT.get_template(template).render(**values)
+    return HTMLResponse(body, status, _VISITOR_HEADERS)
+
+
+def visitor_headers(status: int = 200, more: dict[str, str] | None = None) -> Response:
+    """As `visitor_page`, without a page: for HEAD, and for redirects."""
+    return Response(status_code=status, headers={**_VISITOR_HEADERS, **(more or {})})
 
 
 def frame(html: str, remote_images: bool) -> Response:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from posthouse.web import admin_events, admin_messages, admin_queue, admin_records, openapi, views
+from posthouse.web import admin_events, admin_messages, admin_queue, admin_records, admin_topics, openapi, views
 from posthouse.web.call import Call
 from posthouse.web.query import ACCOUNT, Param
 
@@ -158,6 +158,23 @@ ADMIN = (
         "Sending statistics of one account in one region.",
         admin_records.STATS,
         views.Statistics,
+    ),
+    Endpoint(
+        "GET",
+        "/topics",
+        admin_topics.list_topics,
+        "Topics of the embedded stand-in for SNS.",
+        admin_topics.LISTING,
+        views.TopicList,
+    ),
+    Endpoint(
+        "GET",
+        "/topics/{arn}/notifications",
+        admin_topics.list_notifications,
+        "The last notifications that a topic was given, newest first.",
+        admin_topics.NOTIFICATIONS,
+        views.NotificationList,
+        errors=(404,),
     ),
     Endpoint("GET", "/openapi.json", describe, "This description."),
 )

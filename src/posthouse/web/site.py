@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.wakeups import Topic
-from posthouse.web import console, emulator, guard, pages
+from posthouse.web import console, emulator, guard, pages, verification
 from posthouse.web.answers import problem_answer
 from posthouse.web.call import Call
 from posthouse.web.context import WebContext
@@ -52,13 +52,14 @@ class Routed(Protocol):
 
 
 def build_site(ctx: WebContext) -> ASGIApp:
-    """The console, the admin API and the emulators' endpoint as one ASGI application."""
+    """The console, the admin API, the emulators' endpoint and verification links as one ASGI application."""
     taps = Taps(ctx.wakeups.subscribe(Topic.EVENTS))
     table: list[Routed] = [
         *(Endpoint(each.method, PREFIX + each.path, each.handle, "", each.params) for each in ADMIN),
         Endpoint("GET", "/_aws/ses", emulator.list_sent, "", emulator.LISTING),
         Endpoint("DELETE", "/_aws/ses", emulator.delete_sent, "", emulator.DELETING),
         *console.PAGES,
+        *verification.PAGES,
     ]
     by_path: dict[str, list[Routed]] = {}
     for each in table:

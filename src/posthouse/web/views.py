@@ -190,6 +190,8 @@ class Dkim(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool
     status: str
     tokens: list[str]
+    signing: str
+    """The one whose key signs."""
 
 
 class DnsRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +201,14 @@ class DnsRecord(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     name: str
     value: str
+
+
+class MailFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """A custom MAIL FROM domain."""
+
+    domain: str
+    status: str
+    behavior_on_mx_failure: str
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +222,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     requested_at: Moment
     dkim: Dkim
+    mail_from: MailFrom | None
     records: list[DnsRecord]
 
 
@@ -284,6 +295,35 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     points: list[StatisticsPoint]
     totals: Totals
     sent_last_24_hours: int
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic of the embedded stand-in for SNS."""
+
+    arn: str
+    account: str
+    created_at: Moment
+
+
+class TopicList(msgspec.Struct, frozen=True, kw_only=True):
+    topics: list[Topic]
+    next: str | None
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a topic was given."""
+
+    seq: int
+    message_id: str
+    account: str
+    subject: str | None
+    message: str
+    published_at: Moment
+
+
+class NotificationList(msgspec.Struct, frozen=True, kw_only=True):
+    notifications: list[Notification]
+    next: int | None
 
 
 def recipient(status: RecipientStatus) -> Recipient:

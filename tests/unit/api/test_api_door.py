@@ -265,6 +265,11 @@ class TestOpenMode:
         caller = CALLS[0][1]
         assert caller == Caller(Scope(DEFAULT_ACCOUNT, "us-east-1"), "anonymous", "192.0.2.1")
 
+    async def test_how_the_request_came_is_the_callers_too(self) -> None:
+        await post(door(), QUOTA, {"User-Agent": "Boto3/1.2"})
+        await call(door(), {**scope(), "scheme": "https"}, pieces(urlencode(QUOTA).encode()))
+        assert [(caller.user_agent, caller.secure) for _, caller in CALLS] == [("Boto3/1.2", False), ("", True)]
+
     @pytest.mark.parametrize(
         ("key", "account"),
         [("AKIDEXAMPLE", DEFAULT_ACCOUNT), ("123456789012", "123456789012"), ("1234567890123", DEFAULT_ACCOUNT)],

@@ -15,6 +15,7 @@ from posthouse.domain.events import Event, EventType
 from posthouse.domain.messages import ContentKind, Direction, Draft, MessageFacts, NewMessage, RecipientState, Text
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.scope import Scope
+from posthouse.domain.verification import Links
 from posthouse.ports.credentials import Credential
 from posthouse.ports.mailstore import RecipientResult, Settlement
 from posthouse.ports.stores import Stores
@@ -73,6 +74,7 @@ class House:
             "version": "0.1.0",
             "login_required": False,
             "session_key": b"k" * 32,
+            "links": Links(lambda: b"a key for links", "http://mail.example.org"),
             "default_scope": HOME,
             "account_defaults": DEFAULTS,
             "service_domain": "posthouse.test",

@@ -12,6 +12,7 @@ from tests.unit.web.conftest import HOME, House
 from posthouse.domain.events import EventType
 from posthouse.domain.identities import Dkim, Identity, Status
 from posthouse.domain.messages import RecipientState
+from posthouse.ports.topics import Notification
 from posthouse.web.openapi import document
 from posthouse.web.routes import ADMIN, PREFIX
 
@@ -53,10 +54,12 @@ async def test_answers_fit_their_schemas(house: House, client: Client, described
     async with house.stores.records.transaction() as tx:
         await tx.identities.put(HOME, "x", Identity(name="x.example", status=Status.SUCCESS, requested_ms=0, dkim=dkim))
     await house.allow("AKIAONE", "s3cret")
+    told = Notification(message_id="id", subject=None, message="{}", published_ms=0)
+    assert await house.stores.topics.add(HOME.account, "topic", told, create=True)
     for endpoint in ADMIN:
         if endpoint.method != "GET" or endpoint.answer is None:
             continue
-        answer = await client.get(PREFIX + endpoint.path.replace("{message_id}", message_id))
+        answer = await client.get(PREFIX + endpoint.path.replace("{message_id}", message_id).replace("{arn}", "topic"))
         assert answer.status == 200
         schema = {"$ref": f"#/components/schemas/{endpoint.answer.__name__}", "components": described["components"]}
         jsonschema.validate(answer.json, schema, format_checker=jsonschema.FormatChecker())

@@ -6,6 +6,7 @@ CREATE TABLE topics (
     created_ms BIGINT NOT NULL,
     PRIMARY KEY (account, arn)
 );
+CREATE INDEX topics_by_arn ON topics (arn);
 
 CREATE TABLE topic_notifications (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -16,4 +17,4 @@ CREATE TABLE topic_notifications (
     message TEXT COLLATE "C" NOT NULL,
     published_ms BIGINT NOT NULL
 );
-CREATE INDEX topic_notifications_of_topic ON topic_notifications (arn, account, seq);
+CREATE INDEX topic_notifications_of_topic ON topic_notifications (arn, seq);

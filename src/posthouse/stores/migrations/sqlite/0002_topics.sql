@@ -6,6 +6,7 @@ CREATE TABLE topics (
     created_ms INTEGER NOT NULL,
     PRIMARY KEY (account, arn)
 ) WITHOUT ROWID;
+CREATE INDEX topics_by_arn ON topics (arn);
 
 CREATE TABLE topic_notifications (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -16,4 +17,4 @@ CREATE TABLE topic_notifications (
     message TEXT NOT NULL,
     published_ms INTEGER NOT NULL
 );
-CREATE INDEX topic_notifications_of_topic ON topic_notifications (arn, account, seq);
+CREATE INDEX topic_notifications_of_topic ON topic_notifications (arn, seq);

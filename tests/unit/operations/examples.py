@@ -1,0 +1,99 @@
+"""An example of each operation, and what an account is furnished with before strangers try them on it.
+
+For `test_isolation.py`: an operation that is built needs a line in `EXAMPLES`; what it works on, in `FURNITURE`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+DOMAIN, ADDRESS, TOPIC = "shop.example", "ann@post.example", "arn:aws:sns:us-east-1:111111111111:mail"
+SUBDOMAIN = f"bounce.{DOMAIN}"
+IDENTITY_ARN = f"arn:aws:ses:us-east-1:111111111111:identity/{DOMAIN}"
+POLICY = (
+    '{"Version":"2012-10-17","Statement":[{"Sid":"s","Effect":"Allow","Principal":{"AWS":"333333333333"},'
+    f'"Action":["ses:SendEmail","ses:SendRawEmail"],"Resource":"{IDENTITY_ARN}"}}]}}'
+)
+RAW = "RnJvbTogYUBzaG9wLmV4YW1wbGUNClRvOiBiQHguZXhhbXBsZQ0KDQpoaQ0K"
+"""A mail from a@shop.example to b@x.example, in base64."""
+
+Form = Mapping[str, str]
+MAIL = {
+    "Source": f"a@{DOMAIN}",
+    "Destination.ToAddresses.member.1": "b@x.example",
+    "Message.Subject.Data": "Hello",
+    "Message.Body.Text.Data": "hi",
+}
+CUSTOM_TEMPLATE = {
+    "TemplateName": "welcome",
+    "FromEmailAddress": f"a@{DOMAIN}",
+    "TemplateSubject": "Please confirm",
+    "TemplateContent": "<p>Please confirm</p>",
+    "SuccessRedirectionURL": "https://shop.example/yes",
+    "FailureRedirectionURL": "https://shop.example/no",
+}
+
+FURNITURE: tuple[tuple[str, Form], ...] = (
+    ("VerifyDomainIdentity", {"Domain": DOMAIN}),
+    ("VerifyDomainDkim", {"Domain": DOMAIN}),
+    ("VerifyEmailIdentity", {"EmailAddress": ADDRESS}),
+    ("SetIdentityNotificationTopic", {"Identity": DOMAIN, "NotificationType": "Bounce", "SnsTopic": TOPIC}),
+    ("SetIdentityNotificationTopic", {"Identity": DOMAIN, "NotificationType": "Complaint", "SnsTopic": TOPIC}),
+    ("SetIdentityMailFromDomain", {"Identity": DOMAIN, "MailFromDomain": SUBDOMAIN}),
+    ("PutIdentityPolicy", {"Identity": DOMAIN, "PolicyName": "partner", "Policy": POLICY}),
+    ("CreateCustomVerificationEmailTemplate", CUSTOM_TEMPLATE),
+    ("SendEmail", MAIL),
+    ("UpdateAccountSendingEnabled", {"Enabled": "false"}),
+)
+"""Made in this order by the owner; operations that are not built are passed over."""
+
+
+@dataclass(frozen=True)
+class Example:
+    parameters: Form
+    repeats: bool = False
+    """True where it makes no difference to the owner that all is there already."""
+    fresh: str = "$^"
+    """A pattern of what is made anew each time and so differs; none of it may be the owner's."""
+
+
+def of(repeats: bool = False, **parameters: Any) -> Example:
+    """With dots written as two underscores."""
+    return Example({name.replace("__", "."): value for name, value in parameters.items()}, repeats)
+
+
+EXAMPLES: dict[str, Example] = {
+    "CreateCustomVerificationEmailTemplate": Example(CUSTOM_TEMPLATE),
+    "DeleteCustomVerificationEmailTemplate": of(TemplateName="welcome"),
+    "DeleteIdentity": of(Identity=DOMAIN),
+    "DeleteIdentityPolicy": of(Identity=DOMAIN, PolicyName="partner"),
+    "DeleteVerifiedEmailAddress": of(EmailAddress=ADDRESS),
+    "GetAccountSendingEnabled": of(),
+    "GetCustomVerificationEmailTemplate": of(TemplateName="welcome"),
+    "GetIdentityDkimAttributes": of(Identities__member__1=DOMAIN, Identities__member__2=f"a@{DOMAIN}"),
+    "GetIdentityMailFromDomainAttributes": of(Identities__member__1=DOMAIN),
+    "GetIdentityNotificationAttributes": of(Identities__member__1=DOMAIN, Identities__member__2=IDENTITY_ARN),
+    "GetIdentityPolicies": of(Identity=DOMAIN, PolicyNames__member__1="partner"),
+    "GetIdentityVerificationAttributes": of(Identities__member__1=DOMAIN, Identities__member__2=ADDRESS),
+    "GetSendQuota": of(),
+    "GetSendStatistics": of(repeats=True),
+    "ListCustomVerificationEmailTemplates": of(),
+    "ListIdentities": of(),
+    "ListIdentityPolicies": of(Identity=DOMAIN),
+    "ListVerifiedEmailAddresses": of(),
+    "PutIdentityPolicy": of(Identity=DOMAIN, PolicyName="second", Policy=POLICY),
+    "SendCustomVerificationEmail": of(EmailAddress="new@x.example", TemplateName="welcome"),
+    "SendEmail": Example({**MAIL, "SourceArn": IDENTITY_ARN}),
+    "SendRawEmail": of(RawMessage__Data=RAW),
+    "SetIdentityDkimEnabled": of(Identity=DOMAIN, DkimEnabled="false"),
+    "SetIdentityFeedbackForwardingEnabled": of(Identity=DOMAIN, ForwardingEnabled="false"),
+    "SetIdentityHeadersInNotificationsEnabled": of(Identity=DOMAIN, NotificationType="Bounce", Enabled="true"),
+    "SetIdentityMailFromDomain": of(Identity=DOMAIN),
+    "SetIdentityNotificationTopic": of(Identity=DOMAIN, NotificationType="Bounce"),
+    "UpdateAccountSendingEnabled": of(Enabled="true"),
+    "UpdateCustomVerificationEmailTemplate": of(TemplateName="welcome", TemplateSubject="Other"),
+    "VerifyDomainDkim": Example({"Domain": DOMAIN}, fresh="[a-z2-7]{32}"),
+    "VerifyDomainIdentity": of(Domain=DOMAIN),
+    "VerifyEmailAddress": of(repeats=True, EmailAddress=ADDRESS),
+    "VerifyEmailIdentity": of(repeats=True, EmailAddress=ADDRESS),
+}
