@@ -11,6 +11,7 @@ import random
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,19 +22,26 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from posthouse import __version__, observe
+from posthouse.adapters.local_topics import LocalTopics
 from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
 from posthouse.api.server import ApiDoor, Authentication
 from posthouse.config import Config
+from posthouse.delivery.captured import CapturedMessages
+from posthouse.delivery.key_ring import KeyRing
+from posthouse.delivery.prepare import Origin
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.outcomes import RetryPlan
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.routing import RoutingTable, parse_hop, parse_relay
 from posthouse.domain.scope import REGIONS, Caller, Scope
+from posthouse.domain.topics import parse_topic_arn
+from posthouse.domain.verification import Links
+from posthouse.operations.binding import bound_operations
 from posthouse.operations.context import Context
-from posthouse.operations.table import OPERATIONS
 from posthouse.ports.credentials import Credential
 from posthouse.ports.stores import Stores
+from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Wakeups
 from posthouse.smtp.envelope import Envelope, Peer
 from posthouse.smtp.listener import Door, Limits, Listener, serve_sockets
@@ -93,9 +101,12 @@ async def open_context(config: Config) -> AsyncIterator[tuple[Context, Wakeups]]
     clock = SystemClock()
     async with _open_wakeups(config) as wakeups:
         stores = await open_stores(config.database.url, config.data_path, clock, wakeups)
+        topics = _topics(config, stores, clock)
+        stores.messages = CapturedMessages(stores.messages, *_signing(config, stores))
         try:
-            yield _context(config, stores, clock), wakeups
+            yield _context(config, stores, clock, topics), wakeups
         finally:
+            await topics.close()
             await stores.close()
 
 
@@ -118,10 +129,34 @@ async def _open_wakeups(config: Config) -> AsyncIterator[Wakeups]:
             local.close()
 
 
-def _context(config: Config, stores: Stores, clock: SystemClock) -> Context:
+def _topics(config: Config, stores: Stores, clock: SystemClock) -> Topics:
+    if config.sns.backend == "local":
+        local = config.local
+        return LocalTopics(stores.topics, clock, os.urandom, local.auto_create, local.topics)
+    from posthouse.adapters.aws_sns import AwsTopics
+
+    return AwsTopics(config.aws.sns_endpoint_url or config.aws.endpoint_url)
+
+
+def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics) -> Context:
     defaults = account_defaults(config)
     submission = SubmissionContext(stores.submissions, Facts(stores.records), clock, os.urandom, defaults)
-    return Context(stores, submission, clock, os.urandom, defaults, config.identities.auto_verify)
+    return Context(
+        stores=stores,
+        submission=submission,
+        clock=clock,
+        random=os.urandom,
+        defaults=defaults,
+        topics=topics,
+        auto_verify=config.identities.auto_verify,
+        links=Links(lambda: _key_for(config, b"verification links"), config.http.public_url or ""),
+        service_domain=config.identities.service_domain,
+    )
+
+
+def _key_for(config: Config, purpose: bytes) -> bytes:
+    """A key of the installation for one purpose, the same in every process."""
+    return hmac.digest(master_key(config.data_path / "master.key"), purpose, "sha256")
 
 
 async def _bootstrap_credentials(config: Config, ctx: Context) -> None:
@@ -136,6 +171,13 @@ async def _bootstrap_credentials(config: Config, ctx: Context) -> None:
     if known is None or known.secret_key != secret or known.account != config.auth.account_id:
         wanted = Credential(access_key=key, secret_key=secret, account=config.auth.account_id, console=True)
         await ctx.stores.credentials.add(wanted, ctx.clock.now_ms())
+
+
+async def _preset_topics(config: Config, ctx: Context) -> None:
+    """`local.topics` exist from the start, for the accounts that their ARNs name."""
+    for arn in config.local.topics if config.sns.backend == "local" else ():
+        if (topic := parse_topic_arn(arn)) is not None:
+            await ctx.stores.topics.create(topic.account, arn, ctx.clock.now_ms())
 
 
 class Process:
@@ -154,6 +196,7 @@ class Process:
             loop.add_signal_handler(number, self._stopping.set)
         async with open_context(self._config) as (ctx, wakeups):
             await _bootstrap_credentials(self._config, ctx)
+            await _preset_topics(self._config, ctx)
             ends = [await start(ctx, wakeups) for start in self._parts()]
             tasks = [loop.create_task(self._keep_snapshot())]
             self._ready = True
@@ -175,8 +218,12 @@ class Process:
             parts.append(self._start_submission)
         if "mx" in roles and self._sockets.get("inbound"):
             parts.append(self._start_inbound)
+        if "dns" in roles and self._sockets.get("dns"):
+            parts.append(self._start_dns)
         if "delivery" in roles:
             parts.append(self._start_delivery)
+        if "events" in roles:
+            parts.append(self._start_identity_watch)
         return parts
 
     # -- doors
@@ -216,10 +263,9 @@ class Process:
 
     def _api(self, ctx: Context) -> Asgi:
         auth = self._config.auth
-        operations = {name: _bound(operation, ctx) for name, operation in OPERATIONS.items()}
         return ApiDoor(
             credentials=ctx.stores.credentials,
-            operations=operations,
+            operations=bound_operations(ctx, self._config.accounts.api_rate_limit),
             authentication=Authentication("strict" if auth.mode == "strict" else "open", auth.account_id),
             now_ms=ctx.clock.now_ms,
             new_request_id=observe.new_request_id,
@@ -239,7 +285,8 @@ class Process:
                 metrics=lambda: self._metrics_text(ctx),
                 version=__version__,
                 login_required=config.auth.mode == "strict",
-                session_key=hmac.digest(master_key(config.data_path / "master.key"), b"console session", "sha256"),
+                session_key=_key_for(config, b"console session"),
+                links=ctx.links,
                 default_scope=Scope(config.auth.account_id, DEFAULT_REGION),
                 account_defaults=ctx.defaults,
                 service_domain=config.identities.service_domain,
@@ -318,6 +365,14 @@ class Process:
         offer = inbound_offer(config.smtp.hostname, starttls=True, max_size=config.receiving.max_size)
         return _draining([await self._open_smtp("inbound", offer, new_session, False)])
 
+    async def _start_dns(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.dns.server import serve_zone
+        from posthouse.dns.service_zone import ServiceZone
+        from posthouse.dns.settings import service_domain
+
+        zone = ServiceZone(service_domain(self._config), ctx.stores.records)
+        return (await serve_zone(self._sockets["dns"], self._sockets["dns_udp"], zone)).close
+
     async def _open_smtp(self, purpose: str, offer: Any, new_session: Any, implicit_tls: bool) -> Listener:
         smtp = self._config.smtp
         door = Door(offer, new_session, _smtp_tls(self._config), implicit_tls, smtp.proxy_protocol)
@@ -334,19 +389,20 @@ class Process:
         from posthouse.adapters.certificates import TrustStore
         from posthouse.adapters.network import SocketNetwork
         from posthouse.adapters.resolver import DnsResolver
-        from posthouse.delivery.key_ring import KeyRing
         from posthouse.delivery.owner import own_name
-        from posthouse.delivery.prepare import Origin, Preparer
+        from posthouse.delivery.prepare import Preparer
+        from posthouse.delivery.return_paths import ReturnPaths
         from posthouse.delivery.worker import DeliveryWorker
 
         config = self._config
         identities = config.identities
-        key_ring = KeyRing(ctx.stores.records, identities.service_domain, identities.service_signature)
-        origin = Origin(identities.service_domain, next(iter(config.delivery.source_ips), "127.0.0.1"))
-        preparer = Preparer(key_ring, origin, SIGNING_THREADS)
+        key_ring, origin = _signing(config, ctx.stores)
+        return_paths = ReturnPaths(ctx.stores.records, identities.service_domain, _key_for(config, b"return paths"))
+        settings = delivery_settings(config)
+        preparer = Preparer(key_ring, return_paths, origin, SIGNING_THREADS, settings.routing.captures_all)
         await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
         worker = DeliveryWorker(
-            delivery_settings(config),
+            settings,
             owner=own_name(os.urandom(4).hex()),
             queue=ctx.stores.queue,
             wakeups=wakeups,
@@ -364,6 +420,27 @@ class Process:
             worker.stop()
             await working
             preparer.close()
+
+        return end
+
+    async def _start_identity_watch(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.adapters.resolver import DnsResolver
+        from posthouse.upkeep.identities import IdentityWatch
+
+        watch = IdentityWatch(
+            ctx.stores.records,
+            DnsResolver(self._config.dns.resolvers, ctx.clock, keep=False),
+            ctx.clock,
+            service_domain=self._config.identities.service_domain,
+            recheck_s=self._config.identities.recheck_seconds,
+            jitter=random.SystemRandom(),
+        )
+        watching = asyncio.get_running_loop().create_task(watch.run())
+        watching.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            watching.cancel()
+            await asyncio.wait([watching])
 
         return end
 
@@ -393,6 +470,12 @@ class EmbeddedHttp(uvicorn.Server):
     @contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
         yield
+
+
+def _signing(config: Config, stores: Stores) -> tuple[KeyRing, Origin]:
+    identities = config.identities
+    key_ring = KeyRing(stores.records, identities.service_domain, identities.service_signature)
+    return key_ring, Origin(identities.service_domain, next(iter(config.delivery.source_ips), "127.0.0.1"))
 
 
 def delivery_settings(config: Config) -> DeliverySettings:
@@ -433,13 +516,6 @@ def route_http(api: Asgi | None, web: Asgi | None) -> Asgi:
     return app
 
 
-def _bound(operation: Any, ctx: Context) -> Callable[[Any, Caller], Awaitable[Any]]:
-    def call(req: Any, caller: Caller) -> Awaitable[Any]:
-        return operation(req, caller, ctx)  # type: ignore[no-any-return]
-
-    return call
-
-
 def _draining(listeners: Sequence[Listener]) -> End:
     async def end() -> None:
         await asyncio.gather(*(listener.drain(GRACE_S) for listener in listeners))
@@ -462,6 +538,9 @@ def metrics_directory(config: Config) -> Path:
 def run_process(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
     """The whole life of one process; its exit status."""
     import uvloop
+
+    # A thread that comes back from the disk or from a signature waits so long for its turn; the default is 5 ms.
+    sys.setswitchinterval(0.0005)
 
     async def main() -> None:
         await Process(config, roles, sockets).run()

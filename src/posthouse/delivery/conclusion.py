@@ -59,7 +59,7 @@ class Conclusions:
         # With the first settlement of the message, whichever recipients it is about: later ones follow it.
         parcel.told = True
         first = events.send(facts, [r.recipient for r in parcel.recipients], now_ms)
-        return Settlement(facts.scope, facts.message_id, results, (first, *told), prepared.content)
+        return Settlement(facts.scope, facts.message_id, results, (first, *told), prepared.content or None)
 
 
 class _Groups:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from posthouse.domain.identities import Status, candidates
+from posthouse.domain.identities import VERIFIED, candidates
 from posthouse.domain.scope import Scope
 from posthouse.mail.dkim import SigningKey
 from posthouse.ports.records import SERVICE_SCOPE, RecordStore
@@ -58,8 +58,8 @@ class KeyRing:
             for name in names:
                 if name in identities and identities[name].dkim.tokens:
                     dkim, domain = identities[name].dkim, name
-                    if dkim.enabled and dkim.status in (Status.SUCCESS, Status.TEMPORARY_FAILURE):
-                        own = [key for key in await reading.signing_keys.of(scope, name) if key.token in dkim.tokens]
+                    if dkim.enabled and dkim.status in VERIFIED:
+                        own = [key for key in await reading.signing_keys.of(scope, name) if key.token == dkim.signer]
                     break
             service = await reading.signing_keys.of(SERVICE_SCOPE, self._service_domain)
         keys = [_usable(own[0], domain)] if own else []

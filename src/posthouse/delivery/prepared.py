@@ -12,7 +12,7 @@ class Prepared:
     """Ready to leave."""
 
     content: bytes
-    """The exact bytes, lines ended by CRLF."""
+    """The exact bytes, lines ended by CRLF; empty where they stay here and are made when somebody reads them."""
     mail_from: str
     """The reverse path; an empty string for ``<>``."""
     eight_bit: bool = False

@@ -11,6 +11,7 @@ logger = logging.getLogger("posthouse.delivery")
 
 MAX_BATCH = 64
 """Settlements in one transaction: a bound for how long it keeps other writers waiting."""
+GATHER_S = 0.002
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Waits after the database refused a batch; the last one repeats."""
 
@@ -43,8 +44,8 @@ class Settling:
     async def run(self) -> None:
         while True:
             await self._some.wait()
-            # One turn of the loop: replies that arrived together are settled together.
-            await asyncio.sleep(0)
+            # Replies that arrive about together are settled together.
+            await asyncio.sleep(GATHER_S)
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             if batch:
                 await self._write(batch)

@@ -28,8 +28,8 @@ from posthouse.ports.wakeups import Topic, Wakeups
 
 logger = logging.getLogger("posthouse.delivery")
 
-BUSY_PAUSE_S = 0.005
-"""Between claims while much is in flight: rows that come one by one are claimed some at a time."""
+PAUSE_S = 0.005
+"""Between claims: rows that come one by one are claimed some at a time, and callers find the database free."""
 NOTHING = Prepared(b"", "", new=False)
 """In the place of what could not be prepared; never sent."""
 OUTCOMES = "posthouse_delivery_outcomes_total"
@@ -129,10 +129,11 @@ class DeliveryWorker:
             self._full = not room
             if not room:
                 await self._wait(self._settings.poll_s)
-            elif not await self._claim(room):
+            elif await self._claim(room) < room:
+                await asyncio.sleep(PAUSE_S)
                 await self._rest()
             elif self._in_flight > self._settings.claim_batch:
-                await asyncio.sleep(BUSY_PAUSE_S)
+                await asyncio.sleep(PAUSE_S)
 
     def _room(self) -> int:
         """Recipients to claim now; 0: none before something is settled.

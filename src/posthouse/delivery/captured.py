@@ -1,0 +1,74 @@
+"""Captured mail as it would have left: made when somebody looks, since nobody receives it.
+
+A signature is most of what a message costs, and what `prepare` makes depends on the stored message and the keys alone:
+so mail that stays here is not signed while callers wait for the processor, but when its bytes are asked for. Source of
+the idea and its figures: docs/decisions/0007-captured-mail-is-signed-when-read.md.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from posthouse.delivery.destinations import KEPT
+from posthouse.delivery.key_ring import KeyRing
+from posthouse.delivery.prepare import Origin, prepare
+from posthouse.domain.messages import StoredMessage
+from posthouse.domain.outcomes import reply_line
+from posthouse.domain.scope import Scope
+from posthouse.ports.mailstore import MessageFilter, Messages
+
+log = logging.getLogger("posthouse.delivery")
+
+_KEPT_LINE = reply_line(KEPT)
+
+
+class CapturedMessages:
+    """`ports.Messages` whose `sent` also has what captured mail would have been."""
+
+    def __init__(self, messages: Messages, key_ring: KeyRing, origin: Origin) -> None:
+        self._messages, self._key_ring, self._origin = messages, key_ring, origin
+
+    async def sent(self, scope: Scope, message_id: str) -> bytes | None:
+        stored = await self._messages.sent(scope, message_id)
+        if stored is not None:
+            return stored
+        message = await self._messages.get(scope, message_id)
+        if message is None or not any(recipient.reply == _KEPT_LINE for recipient in message.recipients):
+            return None
+        return await self._made(message)
+
+    async def _made(self, message: StoredMessage) -> bytes | None:
+        facts = message.facts
+        content = await self._messages.content(facts.scope, facts.message_id)
+        if content is None:
+            return None
+        keys = await self._key_ring.keys_for(facts.identity_scope, facts.from_domain)
+        try:
+            made = await asyncio.to_thread(prepare, facts, content, keys, self._origin, "")
+        except Exception:
+            # Whoever looks still sees what was asked for.
+            log.exception("preparing captured message %s failed", facts.message_id)
+            return None
+        return made.content
+
+    # -- as they are
+
+    async def get(self, scope: Scope, message_id: str) -> StoredMessage | None:
+        return await self._messages.get(scope, message_id)
+
+    async def find(self, message_id: str) -> StoredMessage | None:
+        return await self._messages.find(message_id)
+
+    async def page(
+        self, scope: Scope | None, wanted: MessageFilter, before: str, limit: int
+    ) -> Sequence[StoredMessage]:
+        return await self._messages.page(scope, wanted, before, limit)
+
+    async def content(self, scope: Scope, message_id: str) -> bytes | None:
+        return await self._messages.content(scope, message_id)
+
+    async def delete_all(self, scope: Scope) -> int:
+        return await self._messages.delete_all(scope)
+
+    async def delete(self, scope: Scope, message_id: str) -> bool:
+        return await self._messages.delete(scope, message_id)
