@@ -6,6 +6,7 @@ is allowed. May be imported by any room above the pure ground; imports none.
 """
 
 import dataclasses
+import ipaddress
 import json
 import os
 import re
@@ -117,7 +118,9 @@ def _matching(raw: Any, pattern: str) -> str:
 
 
 _HOST_PORT = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}"
-_DOMAIN = r"(?=.{1,255}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
+_TOPIC_ARN = r"arn:aws[a-z-]{0,30}:sns:[a-z]{2}[a-z0-9-]{1,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
 
 TEXT = Kind("a text", _text)
 BOOLEAN = Kind("true or false", _boolean)
@@ -126,7 +129,16 @@ LISTEN = Kind(
     lambda raw: tuple(_listen(item) for item in _items(raw)),
 )
 TEXTS = Kind("a list of texts", lambda raw: tuple(_text(item) for item in _items(raw)))
+TOPIC_ARNS = Kind(
+    "a list of ARNs of standard SNS topics",
+    lambda raw: tuple(_matching(item, _TOPIC_ARN) for item in _items(raw)),
+)
 DOMAIN = Kind("a domain name", lambda raw: _matching(raw, _DOMAIN).lower())
+DOMAINS = Kind("a list of domain names", lambda raw: tuple(_matching(item, _DOMAIN).lower() for item in _items(raw)))
+ADDRESSES = Kind(
+    "a list of IP addresses",
+    lambda raw: tuple(str(ipaddress.ip_address(_text(item))) for item in _items(raw)),
+)
 ROUTES = Kind('a map of recipient domain (or "*") to "host:port"', partial(_pairs, pattern=_HOST_PORT))
 URLS_BY_NAME = Kind("a map of name to http(s) URL", partial(_pairs, pattern=r"https?://\S+"))
 
@@ -255,6 +267,13 @@ class Receiving:
 class Dns:
     resolvers: tuple[str, ...] = setting(TEXTS, [], "ip[:port] of the resolvers to ask; the system's when empty")
     listen: tuple[Listen, ...] = setting(LISTEN, [], "the authoritative server for the service domain, UDP and TCP")
+    addresses: tuple[str, ...] = setting(
+        ADDRESSES,
+        [],
+        "where the world finds this installation, and where its mail leaves from; "
+        "empty: delivery.source_ips, else the addresses of smtp.inbound_listen",
+    )
+    nameservers: tuple[str, ...] = setting(DOMAINS, [], "of the service domain; empty: ns1 in it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +339,7 @@ class Kms:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
     auto_create: bool = setting(BOOLEAN, True, "topics, buckets ... come to exist when first named", False)
-    topics: tuple[str, ...] = setting(TEXTS, [], "topic ARNs that exist from the start")
+    topics: tuple[str, ...] = setting(TOPIC_ARNS, [], "topic ARNs that exist from the start")
     buckets: tuple[str, ...] = setting(TEXTS, [], "buckets that exist from the start")
     streams: tuple[str, ...] = setting(TEXTS, [], "delivery streams that exist from the start")
 
@@ -481,7 +500,27 @@ def _derived(config: Config) -> Config:
         http = dataclasses.replace(http, public_url=f"{scheme}://{Listen(shown, port)}")
     if smtp.hostname is None:
         smtp = dataclasses.replace(smtp, hostname=_machine_name())
-    return dataclasses.replace(config, http=http, smtp=smtp)
+    dns = dataclasses.replace(
+        config.dns,
+        addresses=config.dns.addresses or _found_at(config),
+        nameservers=config.dns.nameservers or (f"ns1.{config.identities.service_domain}",),
+    )
+    return dataclasses.replace(config, http=http, smtp=smtp, dns=dns)
+
+
+def _found_at(config: Config) -> tuple[str, ...]:
+    """Addresses of this installation as far as other keys name them."""
+    for places in (config.delivery.source_ips, [at.host for at in config.smtp.inbound_listen]):
+        if named := dict.fromkeys(place for place in places if _is_one_address(place)):
+            return tuple(named)
+    return ("127.0.0.1",) if config.profile == "dev" else ()
+
+
+def _is_one_address(text: str) -> bool:
+    try:
+        return not ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        return False
 
 
 def _machine_name() -> str:
@@ -504,6 +543,8 @@ def _checked(config: Config) -> Config:
         raise ConfigError('delivery.relay is not set: with delivery.mode = "relay" allowed is a URL')
     if bool(config.auth.access_key) != bool(config.auth.secret_key):
         raise ConfigError("auth.access_key, auth.secret_key: allowed is both or none")
+    if config.dns.listen and not config.dns.addresses:
+        raise ConfigError("dns.addresses is not set: with dns.listen allowed is a list of IP addresses")
     for at in config.dns.resolvers:
         if not re.fullmatch(r"[0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:]+|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}", at):
             raise ConfigError(f"dns.resolvers = {at!r}: allowed is a list of ip[:port]")

@@ -70,7 +70,11 @@ def bind(config: Config, roles: Iterable[str]) -> dict[str, list[socket.socket]]
         "submission_tls": config.smtp.submission_tls_listen if "smtp" in wanted else (),
         "inbound": config.smtp.inbound_listen if "mx" in wanted else (),
     }
-    return {purpose: [_listening(at) for at in places] for purpose, places in purposes.items() if places}
+    bound = {purpose: [_listening(at) for at in places] for purpose, places in purposes.items() if places}
+    if "dns" in wanted and config.dns.listen:
+        bound["dns"] = [_listening(at) for at in config.dns.listen]
+        bound["dns_udp"] = [_beside(at, stream) for at, stream in zip(config.dns.listen, bound["dns"], strict=True)]
+    return bound
 
 
 def _listening(at: Listen) -> socket.socket:
@@ -85,6 +89,19 @@ def _listening(at: Listen) -> socket.socket:
         bound.setblocking(False)
     except OSError as error:
         raise OSError(f"cannot listen on {at}: {error.strerror or error}") from None
+    return bound
+
+
+def _beside(at: Listen, stream: socket.socket) -> socket.socket:
+    """The datagram socket at the address of a stream socket: DNS speaks both ways at one port."""
+    try:
+        bound = socket.socket(stream.family, socket.SOCK_DGRAM)
+        if stream.family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(stream.getsockname())
+        bound.setblocking(False)
+    except OSError as error:
+        raise OSError(f"cannot listen on {at} (UDP): {error.strerror or error}") from None
     return bound
 
 

@@ -22,6 +22,7 @@ ALLOWED = {
     "upkeep": {"submission", "ports", *GROUND},
     "operations": {"delivery", "receiving", "publishing", "upkeep", "submission", "ports", *GROUND},
     "api": {"operations", "submission", "ports", *GROUND},
+    "dns": {"submission", "ports", *GROUND},
     "smtp": {"receiving", "submission", "ports", *GROUND},
     "web": {"operations", "delivery", "receiving", "publishing", "upkeep", "submission", "ports", *GROUND},
     "stores": {"ports", *GROUND},

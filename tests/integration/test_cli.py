@@ -117,6 +117,18 @@ def test_an_identity_belongs_to_its_account_and_region(cli: Cli) -> None:
     assert "there is no identity example.com" in one_line(cli("identity", "show", "example.com", status=1))
 
 
+def test_the_key_that_signs_is_rotated_and_the_next_one_renewed(cli: Cli) -> None:
+    cli("identity", "verify", "example.com")
+    dkim = listed(cli, "identity", "show", "example.com")["dkim"]
+    one, two, _ = dkim["tokens"]
+    assert dkim["signing"] == one
+    assert cli("identity", "rotate", "example.com", "--new-key").stdout.startswith(f"{two} has a new key;")
+    assert listed(cli, "identity", "show", "example.com")["dkim"] == dkim
+    assert cli("identity", "rotate", "example.com").stdout == f"{two} signs for example.com from now on.\n"
+    assert listed(cli, "identity", "show", "example.com")["dkim"] == {**dkim, "signing": two}
+    assert one_line(cli("identity", "rotate", "x.test", status=1)) == "Domain x.test is not verified for DKIM signing."
+
+
 def test_what_is_no_identity_is_refused(cli: Cli) -> None:
     assert "Invalid email address" in one_line(cli("identity", "verify", "a b@example.com", status=1))
     one_line(cli("identity", "verify", "no_dots", status=1))
@@ -144,7 +156,7 @@ def test_dns_lists_the_domains_records_and_the_keys_they_lead_to(cli: Cli) -> No
     assert all(value.startswith("v=DKIM1;") for value in keys.values())
     zone = cli("identity", "dns", "example.com", "--zone").stdout.splitlines()
     assert len(zone) == len(records)
-    assert cli("identity", "dns", "example.com").stdout.startswith("FOR ")
+    assert cli("identity", "dns", "example.com").stdout.startswith("STATE ")
     assert "is an address" in one_line(cli("identity", "dns", "ann@example.com", status=1))
     cli("identity", "dns", "example.com", "--zone", "--json", status=2)
 

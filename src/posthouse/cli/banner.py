@@ -35,6 +35,8 @@ def _doors(config: Config, roles: set[str], scope: Scope) -> list[tuple[str, str
         doors += [("SMTP over TLS", _said(smtp.submission_tls_listen))] if smtp.submission_tls_listen else []
     if smtp.inbound_listen and "mx" in roles:
         doors.append(("Inbound (MX)", _said(smtp.inbound_listen)))
+    if config.dns.listen and "dns" in roles:
+        doors.append(("DNS", f"{_said(config.dns.listen)}  for {config.identities.service_domain}"))
     return doors
 
 

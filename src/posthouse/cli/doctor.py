@@ -10,6 +10,7 @@ from posthouse.cli import machine, neighbours
 from posthouse.cli.failure import Failed
 from posthouse.cli.findings import Finding, State
 from posthouse.cli.options import Invocation, as_json, scoped
+from posthouse.cli.own_zone import own_zone
 from posthouse.cli.session import exists, run
 from posthouse.cli.tables import show_json, table
 from posthouse.operations.context import Context
@@ -54,6 +55,7 @@ def checks(asked: Invocation, port_25_host: str) -> list[Check]:
         partial(machine.certificates, config),
         partial(neighbours.resolvers, config),
         partial(neighbours.service_domain, config, asked.scope.region, partial(service_keys, asked)),
+        partial(own_zone, config),
         partial(neighbours.source_addresses, config),
         partial(neighbours.way_out, config, port_25_host),
         partial(neighbours.scanners, config),

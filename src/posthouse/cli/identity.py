@@ -3,17 +3,17 @@
 import click
 
 from posthouse.cli.failure import Failed
+from posthouse.cli.identity_dns import show_records
 from posthouse.cli.options import Invocation, as_json, everywhere, limit, scoped
 from posthouse.cli.session import run
 from posthouse.cli.tables import moment, show, show_facts, show_json, yes_no
-from posthouse.cli.zone import zone_line
 from posthouse.domain.identities import Identity, key_of
 from posthouse.domain.scope import Scope
 from posthouse.operations.context import Context
+from posthouse.operations.dkim_rotation import renew_next_key, sign_with_next_key
 from posthouse.operations.identities import verify_on_operators_word
-from posthouse.ports.records import SERVICE_SCOPE, SigningKey, Transaction
-from posthouse.web import views
-from posthouse.web.admin_records import identity_view, records_to_publish
+from posthouse.ports.records import Transaction
+from posthouse.web.admin_records import identity_view
 from posthouse.web.query import iso
 
 PAGE = 1000
@@ -68,12 +68,12 @@ def _row(scope: Scope, identity: Identity) -> tuple[object, ...]:
     return (identity.name, identity.status.value, dkim, moment(identity.requested_ms), *scope)
 
 
-async def _find(asked: Invocation, ctx: Context, name: str) -> tuple[Identity, list[SigningKey]]:
+async def _find(asked: Invocation, ctx: Context, name: str) -> Identity:
     async with ctx.stores.records.reading() as records:
         identity = await records.identities.get(asked.scope, key_of(name))
-        if identity is None:
-            raise Failed(f"there is no identity {name} in account {asked.scope.account} in {asked.scope.region}")
-        return identity, list(await records.signing_keys.of(asked.scope, identity.name))
+    if identity is None:
+        raise Failed(f"there is no identity {name} in account {asked.scope.account} in {asked.scope.region}")
+    return identity
 
 
 @command.command("show")
@@ -82,7 +82,7 @@ async def _find(asked: Invocation, ctx: Context, name: str) -> tuple[Identity, l
 @scoped
 def show_identity(asked: Invocation, identity: str, as_json: bool) -> None:
     """One identity with its verification and DKIM."""
-    found, _ = run(asked, lambda ctx: _find(asked, ctx, identity))
+    found = run(asked, lambda ctx: _find(asked, ctx, identity))
     if as_json:
         show_json(identity_view(asked.scope, found, asked.config.identities.service_domain))
         return
@@ -95,8 +95,33 @@ def show_identity(asked: Invocation, identity: str, as_json: bool) -> None:
             ("DKIM signing", yes_no(found.dkim.enabled)),
             ("DKIM status", found.dkim.status.value),
             ("DKIM tokens", " ".join(found.dkim.tokens) or "none"),
+            ("DKIM signer", found.dkim.signer or "none"),
+            ("MAIL FROM", _mail_from(found)),
         ]
     )
+
+
+def _mail_from(identity: Identity) -> str:
+    setting = identity.mail_from
+    return f"{setting.domain}, {setting.status.value}, {setting.behavior}" if setting.domain else "the default"
+
+
+@command.command("rotate")
+@click.argument("domain")
+@click.option("--new-key", is_flag=True, help="Make a new key for the token that signs next; nothing else changes.")
+@scoped
+def rotate_key(asked: Invocation, domain: str, new_key: bool) -> None:
+    """Let the next of a domain's three DKIM keys sign.
+
+    The names that are published stay as they are, and so does the key that signed so far: mail under way verifies.
+    With --new-key first, and some hours between for resolvers to notice, the key that takes over is a fresh one.
+    """
+    if new_key:
+        key = run(asked, lambda ctx: renew_next_key(asked.scope, domain, ctx))
+        click.echo(f"{key.token} has a new key; publish what `posthouse identity dns {key.domain}` lists, then rotate.")
+        return
+    identity = run(asked, lambda ctx: sign_with_next_key(asked.scope, domain, ctx))
+    click.echo(f"{identity.dkim.signer} signs for {identity.name} from now on.")
 
 
 @command.command("verify")
@@ -115,52 +140,4 @@ def verify_identities(asked: Invocation, identities: tuple[str, ...]) -> None:
         click.echo(f"{identity.name} is verified in account {asked.scope.account} in {asked.scope.region}.")
 
 
-@command.command("dns")
-@click.argument("domain")
-@click.option("--zone", "as_zone", is_flag=True, help="As lines of a zone file.")
-@as_json
-@scoped
-def show_records(asked: Invocation, domain: str, as_zone: bool, as_json: bool) -> None:
-    """The DNS records to publish for a domain.
-
-    Those of the domain go into its own zone; those under the service domain go into the operator's. For the service
-    domain itself: the keys of the signature that is on every mail.
-    """
-    if as_zone and as_json:
-        raise click.UsageError("--zone and --json: one of them")
-    service_domain = asked.config.identities.service_domain
-    if domain.lower() == service_domain:
-        records = run(asked, lambda ctx: _of_service_domain(ctx, service_domain))
-    else:
-        identity, keys = run(asked, lambda ctx: _find(asked, ctx, domain))
-        if not identity.is_domain:
-            raise Failed(f"{identity.name} is an address: there is nothing to publish for it, only for its domain")
-        records = [*records_to_publish(identity, service_domain), *_service_side(identity, keys, service_domain)]
-    if as_json:
-        show_json(records)
-    elif as_zone:
-        click.echo("\n".join(zone_line(record) for record in records))
-    else:
-        show(("for", "type", "name", "value"), [(each.purpose, each.type, each.name, each.value) for each in records])
-
-
-async def _of_service_domain(ctx: Context, service_domain: str) -> list[views.DnsRecord]:
-    async with ctx.stores.records.reading() as reading:
-        keys = await reading.signing_keys.of(SERVICE_SCOPE, service_domain)
-    return [
-        views.DnsRecord(
-            purpose="DKIM key", type="TXT", name=f"{key.token}._domainkey.{service_domain}", value=key.public_record
-        )
-        for key in keys
-    ]
-
-
-def _service_side(identity: Identity, keys: list[SigningKey], service_domain: str) -> list[views.DnsRecord]:
-    """What the CNAMEs of the domain lead to: the public keys, in the operator's zone."""
-    return [
-        views.DnsRecord(
-            purpose="DKIM key", type="TXT", name=f"{key.token}.dkim.{service_domain}", value=key.public_record
-        )
-        for key in keys
-        if key.token in identity.dkim.tokens
-    ]
+command.add_command(show_records)

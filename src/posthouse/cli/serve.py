@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from posthouse import __version__, observe
 from posthouse.cli.failure import Failed
 from posthouse.cli.options import Invocation, scoped
 from posthouse.config import ROLES, Config, Listen
-from posthouse.serve import ENGINES, ProcessPlan, Sockets, bind, plan_processes, supervise
+from posthouse.serve import ProcessPlan, Sockets, bind, plan_processes, supervise
 
 ALWAYS_LOADED = ("posthouse.assembly", "uvloop", "cryptography.hazmat.primitives.ciphers.aead")
 LOADED_FOR = {
@@ -24,6 +25,7 @@ LOADED_FOR = {
     "web": ("posthouse.web.app",),
     "smtp": ("posthouse.smtp.submission", "posthouse.smtp.certificates"),
     "mx": ("posthouse.receiving.accept", "posthouse.smtp.inbound", "posthouse.smtp.certificates"),
+    "dns": ("posthouse.dns.server", "posthouse.dns.service_zone", "posthouse.dns.settings"),
 }
 """Beyond what posthouse.assembly imports by itself, by role. What only engines need is not among it: they load that
 while the doors answer already."""
@@ -68,6 +70,8 @@ def command(asked: Invocation, roles: tuple[str, ...]) -> None:
 
 def prepare(config: Config, roles: Iterable[str]) -> None:
     """What has to be there once, before any process of the node starts. Raises Failed, OSError."""
+    if config.sns.backend == "aws" and find_spec("aiobotocore") is None:
+        raise Failed("sns.backend = aws needs `pip install posthouse[aws]`")
     load_rooms(roles)
     from posthouse.cli.migrate import bring_up_to_date
 
@@ -102,7 +106,8 @@ def with_bound_ports(config: Config, sockets: Sockets) -> Config:
         submission_tls_listen=bound(smtp.submission_tls_listen, "submission_tls"),
         inbound_listen=bound(smtp.inbound_listen, "inbound"),
     )
-    return dataclasses.replace(config, http=http, smtp=smtp)
+    dns = dataclasses.replace(config.dns, listen=bound(config.dns.listen, "dns"))
+    return dataclasses.replace(config, http=http, smtp=smtp, dns=dns)
 
 
 def run_node(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
@@ -110,8 +115,6 @@ def run_node(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
     from posthouse.assembly import run_process
 
     def work(plan: ProcessPlan) -> int:
-        if set(plan.roles) <= set(ENGINES):
-            os.nice(10)
         return run_process(config, plan.roles, sockets)
 
     return supervise(plan_processes(config, roles, os.cpu_count() or 1), work)

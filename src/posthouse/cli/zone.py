@@ -1,16 +1,24 @@
 """DNS records as lines of a zone file (RFC 1035 section 5). Pure."""
 
-from posthouse.web.views import DnsRecord
+from posthouse.domain.dns_records import TTL_S, DnsRecord
 
-TTL_S = 1800
 _LONGEST = 255
 """Octets of one character-string of a TXT record (RFC 1035 section 3.3)."""
 
 
 def zone_line(record: DnsRecord) -> str:
     """Names are absolute, so that the line means the same in any zone file."""
-    value = _strings(record.value) if record.type == "TXT" else f"{record.value}."
-    return f"{record.name}. {TTL_S} IN {record.type} {value}"
+    return f"{record.name}. {TTL_S} IN {record.type} {zone_value(record)}"
+
+
+def zone_value(record: DnsRecord) -> str:
+    match record.type:
+        case "TXT":
+            return _strings(record.value)
+        case "A" | "AAAA":
+            return record.value
+        case _:
+            return f"{record.value}."
 
 
 def _strings(text: str) -> str:

@@ -5,7 +5,7 @@ import dns.zone
 import pytest
 
 from posthouse.cli.zone import zone_line
-from posthouse.web.views import DnsRecord
+from posthouse.domain.dns_records import DnsRecord
 
 
 def read(line: str) -> tuple[str, str, bytes]:

@@ -52,6 +52,10 @@ def test_a_map_in_the_environment_is_json() -> None:
         ({"AUTH__ACCOUNT_ID": "12"}, "auth.account_id = '12': allowed is 12 digits"),
         ({"SMTP__PROXY_PROTOCOL": "yes"}, "smtp.proxy_protocol = 'yes': allowed is true or false"),
         ({"NOPE": "1"}, "nope: unknown key"),
+        (
+            {"LOCAL__TOPICS": "bounces"},
+            "local.topics = 'bounces': allowed is a list of ARNs of standard SNS topics",
+        ),
         ({"SMTP__LISTEN": "127.0.0.1:1"}, "smtp.listen: unknown key (did you mean http.listen?)"),
         ({"DNS__RESOLVERS": "dns.example"}, "dns.resolvers = 'dns.example': allowed is a list of ip[:port]"),
         ({"DELIVERY__MODE": "relay"}, 'delivery.relay is not set: with delivery.mode = "relay" allowed is a URL'),
@@ -97,3 +101,45 @@ def test_a_missing_file_that_was_asked_for_is_an_error() -> None:
 def test_every_key_has_a_reason_or_speaks_for_itself() -> None:
     for key, meta in keys():
         assert meta["why"] or key.startswith("log."), key
+
+
+@pytest.mark.parametrize(
+    ("environ", "addresses"),
+    [
+        ({}, ("127.0.0.1",)),
+        (
+            {"SMTP__INBOUND_LISTEN": "192.0.2.7:25,[2001:db8::7]:25,0.0.0.0:2525,mx.example:25"},
+            ("192.0.2.7", "2001:db8::7"),
+        ),
+        ({"SMTP__INBOUND_LISTEN": "192.0.2.7:25", "DELIVERY__SOURCE_IPS": "192.0.2.8"}, ("192.0.2.8",)),
+        (
+            {"DNS__ADDRESSES": "192.0.2.9, 2001:DB8::9", "DELIVERY__SOURCE_IPS": "192.0.2.8"},
+            ("192.0.2.9", "2001:db8::9"),
+        ),
+        ({"SMTP__INBOUND_LISTEN": "0.0.0.0:25"}, ("127.0.0.1",)),
+        ({"SMTP__INBOUND_LISTEN": "0.0.0.0:25", "PROFILE": "production"}, ()),
+    ],
+)
+def test_the_addresses_of_the_installation_follow_from_other_keys(
+    environ: dict[str, str], addresses: tuple[str, ...]
+) -> None:
+    assert load(None, {f"POSTHOUSE_{key}": value for key, value in environ.items()}).dns.addresses == addresses
+
+
+def test_the_service_domain_has_a_name_server_in_itself_by_default() -> None:
+    assert load(None, {"POSTHOUSE_IDENTITIES__SERVICE_DOMAIN": "Mail.Test"}).dns.nameservers == ("ns1.mail.test",)
+    assert load(None, {"POSTHOUSE_DNS__NAMESERVERS": "NS.x.test"}).dns.nameservers == ("ns.x.test",)
+
+
+def test_a_dns_server_that_cannot_say_where_it_is_does_not_start() -> None:
+    unknown = {"POSTHOUSE_PROFILE": "production", "POSTHOUSE_SMTP__INBOUND_LISTEN": "0.0.0.0:25"}
+    with pytest.raises(ConfigError, match="dns.addresses is not set"):
+        load(None, {**unknown, "POSTHOUSE_DNS__LISTEN": "0.0.0.0:53"})
+    with pytest.raises(ConfigError, match="dns.addresses = 'mx.example': allowed is a list of IP addresses"):
+        load(None, {"POSTHOUSE_DNS__ADDRESSES": "mx.example"})
+
+
+def test_a_label_is_no_longer_than_dns_can_carry() -> None:
+    assert load(None, {"POSTHOUSE_SMTP__HOSTNAME": f"{'a' * 63}.test"}).smtp.hostname == f"{'a' * 63}.test"
+    with pytest.raises(ConfigError, match="a domain name"):
+        load(None, {"POSTHOUSE_SMTP__HOSTNAME": f"{'a' * 64}.test"})
