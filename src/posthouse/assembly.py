@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -27,8 +27,6 @@ from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
 from posthouse.api.server import ApiDoor, Authentication
 from posthouse.config import Config
 from posthouse.delivery.captured import CapturedMessages
-from posthouse.delivery.key_ring import KeyRing
-from posthouse.delivery.prepare import Origin
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.outcomes import RetryPlan
@@ -54,6 +52,10 @@ from posthouse.submission.raw import RawSubmission, submit_raw
 from posthouse.upkeep.service_keys import ensure_service_keys
 from posthouse.wire.smtp_reply import Reply, reply
 from posthouse.wire.smtp_server import ServerProtocol
+
+if TYPE_CHECKING:
+    from posthouse.delivery.key_ring import KeyRing
+    from posthouse.delivery.prepare import Origin
 
 log = logging.getLogger("posthouse.assembly")
 
@@ -102,7 +104,7 @@ async def open_context(config: Config) -> AsyncIterator[tuple[Context, Wakeups]]
     async with _open_wakeups(config) as wakeups:
         stores = await open_stores(config.database.url, config.data_path, clock, wakeups)
         topics = _topics(config, stores, clock)
-        stores.messages = CapturedMessages(stores.messages, *_signing(config, stores))
+        stores.messages = CapturedMessages(stores.messages, lambda: _signing(config, stores))
         try:
             yield _context(config, stores, clock, topics), wakeups
         finally:
@@ -472,7 +474,10 @@ class EmbeddedHttp(uvicorn.Server):
         yield
 
 
-def _signing(config: Config, stores: Stores) -> tuple[KeyRing, Origin]:
+def _signing(config: Config, stores: Stores) -> "tuple[KeyRing, Origin]":
+    from posthouse.delivery.key_ring import KeyRing
+    from posthouse.delivery.prepare import Origin
+
     identities = config.identities
     key_ring = KeyRing(stores.records, identities.service_domain, identities.service_signature)
     return key_ring, Origin(identities.service_domain, next(iter(config.delivery.source_ips), "127.0.0.1"))

@@ -1,7 +1,6 @@
 """The doors against the SMTP clients that people have: smtplib, aiosmtplib, swaks."""
 
 import asyncio
-import shutil
 import smtplib
 import ssl
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import aiosmtplib
 import pytest
 import uvloop
 from tests.integration.smtp_door import PASSWORD, USER, Behind, inbound, open_door, submission, tls_of
+from tests.support.needs import need
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 MAIL = "From: a@b.example\r\nTo: c@d.example\r\nSubject: hi\r\n\r\n.dot\r\n..\r\nend\r\n"
@@ -127,9 +127,9 @@ def test_large_message_comes_through_unharmed(runner: Callable[..., object], tmp
     assert behind.accepted[0][1] == mail.encode()
 
 
-@pytest.mark.skipif(shutil.which("swaks") is None, reason="swaks is not installed")
 @pytest.mark.parametrize("extra", [["--auth", "PLAIN"], ["--auth", "LOGIN"], ["--auth", "PLAIN", "--pipeline"]])
 async def test_swaks_submits(tmp_path: Path, extra: list[str]) -> None:
+    need("swaks")
     behind = Behind()
     # In the clear: swaks knows TLS only where Perl has Net::SSLeay.
     async with open_door(submission(behind, tls_of(tmp_path), plain_auth=True), behind):

@@ -7,15 +7,18 @@ the idea and its figures: docs/decisions/0007-captured-mail-is-signed-when-read.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from posthouse.delivery.destinations import KEPT
-from posthouse.delivery.key_ring import KeyRing
-from posthouse.delivery.prepare import Origin, prepare
 from posthouse.domain.messages import StoredMessage
 from posthouse.domain.outcomes import reply_line
+from posthouse.domain.routing import KEPT
 from posthouse.domain.scope import Scope
 from posthouse.ports.mailstore import MessageFilter, Messages
+
+if TYPE_CHECKING:
+    from posthouse.delivery.key_ring import KeyRing
+    from posthouse.delivery.prepare import Origin
 
 log = logging.getLogger("posthouse.delivery")
 
@@ -25,8 +28,11 @@ _KEPT_LINE = reply_line(KEPT)
 class CapturedMessages:
     """`ports.Messages` whose `sent` also has what captured mail would have been."""
 
-    def __init__(self, messages: Messages, key_ring: KeyRing, origin: Origin) -> None:
-        self._messages, self._key_ring, self._origin = messages, key_ring, origin
+    def __init__(self, messages: Messages, signing: "Callable[[], tuple[KeyRing, Origin]]") -> None:
+        """`signing` is asked once, when the first captured mail is read: a door that nobody looks through starts
+        without what it takes to sign."""
+        self._messages, self._signing = messages, signing
+        self._ready: tuple[KeyRing, Origin] | None = None
 
     async def sent(self, scope: Scope, message_id: str) -> bytes | None:
         stored = await self._messages.sent(scope, message_id)
@@ -42,9 +48,13 @@ class CapturedMessages:
         content = await self._messages.content(facts.scope, facts.message_id)
         if content is None:
             return None
-        keys = await self._key_ring.keys_for(facts.identity_scope, facts.from_domain)
+        from posthouse.delivery.prepare import prepare
+
+        self._ready = self._ready or self._signing()
+        key_ring, origin = self._ready
+        keys = await key_ring.keys_for(facts.identity_scope, facts.from_domain)
         try:
-            made = await asyncio.to_thread(prepare, facts, content, keys, self._origin, "")
+            made = await asyncio.to_thread(prepare, facts, content, keys, origin, "")
         except Exception:
             # Whoever looks still sees what was asked for.
             log.exception("preparing captured message %s failed", facts.message_id)

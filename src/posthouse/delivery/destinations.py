@@ -13,6 +13,7 @@ from posthouse.delivery.session import Session
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.messages import domain_of
 from posthouse.domain.outcomes import Notice, Reply
+from posthouse.domain.routing import KEPT
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedRecipient, Settlement
 from posthouse.wire.smtp_transaction import Envelope
@@ -20,7 +21,6 @@ from posthouse.wire.smtp_transaction import Envelope
 logger = logging.getLogger("posthouse.delivery")
 
 INTERNAL_ERROR = Notice(451, "4.3.0", "Internal error, delivery will be tried again")
-KEPT = Notice(250, "2.0.0", "Ok: kept in the inbox")
 MAX_EXCLUDED = 500
 """Domains left out of a claim: a bound for the query. Others that are away cost one look each."""
 

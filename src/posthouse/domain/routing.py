@@ -34,6 +34,8 @@ class Route:
 
 
 CAPTURE = Route((), capture=True)
+KEPT = Notice(250, "2.0.0", "Ok: kept in the inbox")
+"""What captured mail is answered with, in the place of a server."""
 
 MAX_HOPS = 10
 """Hosts of one domain that are tried in one attempt: a bound for our time, not a rule of the protocol."""

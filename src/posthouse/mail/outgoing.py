@@ -7,6 +7,7 @@ headers never leave. Raw mail is never parsed and written again; only whole fiel
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from posthouse.mail.encoded_words import clean
 from posthouse.mail.headers import Field
@@ -40,7 +41,13 @@ class Stamp:
 
 def date_value(at_ms: int) -> str:
     """A Date header's value as SES writes it, in UTC: ``Thu, 2 May 2024 09:15:30 +0000`` (RFC 5322 section 3.3)."""
-    at = _EPOCH + timedelta(seconds=at_ms // 1000)
+    return _date_at(at_ms // 1000)
+
+
+@lru_cache(maxsize=8)
+def _date_at(at_s: int) -> str:
+    # Kept for the second that is now: thousands of messages ask for it.
+    at = _EPOCH + timedelta(seconds=at_s)
     return f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} +0000"
 
 

@@ -24,7 +24,8 @@ from posthouse.stores.file_lock import FileLock
 T = TypeVar("T")
 
 # A commit that the disk ends within this time is waited for on the loop: the way to a thread and back costs 60-100 us.
-QUICK_COMMIT_S = 0.005
+# One that takes longer leaves the loop free for those who come meanwhile.
+QUICK_COMMIT_S = 0.0004
 # How long another program (a backup, a shell, a stopped process of ours) may hold the file before we give up.
 LOCK_PATIENCE_S = 10.0
 LONG_READERS = 2

@@ -1,14 +1,14 @@
 """Captured mail: its bytes are made when somebody reads them, and always the same."""
 
+import pytest
 from tests.support.context import Callers, Ses, open_ses
 
 from posthouse.delivery.captured import CapturedMessages
-from posthouse.delivery.destinations import KEPT
 from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepare import Origin
 from posthouse.domain.messages import RecipientState
 from posthouse.domain.outcomes import reply_line
-from posthouse.domain.routing import Hop, RoutingTable
+from posthouse.domain.routing import KEPT, Hop, RoutingTable
 from posthouse.ports.mailstore import RecipientResult, Settlement
 
 
@@ -29,7 +29,8 @@ async def test_captured_mail_is_signed_for_who_reads_it() -> None:
         stores, scope = ses.ctx.stores, Callers.ANN.scope
         message_id = await send(ses)
         messages = CapturedMessages(
-            stores.messages, KeyRing(stores.records, "posthouse.test", "none"), Origin("posthouse.test", "127.0.0.1")
+            stores.messages,
+            lambda: (KeyRing(stores.records, "posthouse.test", "none"), Origin("posthouse.test", "127.0.0.1")),
         )
         assert await messages.sent(scope, message_id) is None, "it is still queued"
         await stores.queue.claim("worker", ses.clock.now_ms(), 1000, 10)
@@ -49,7 +50,7 @@ async def test_what_really_left_is_what_was_stored() -> None:
         await stores.queue.claim("worker", ses.clock.now_ms(), 1000, 10)
         gone = RecipientResult("bob@example.net", RecipientState.DELIVERED, "250 2.0.0 Ok: queued")
         await stores.queue.settle([Settlement(scope, message_id, (gone,), (), b"the bytes")])
-        messages = CapturedMessages(stores.messages, KeyRing(stores.records, "d", "none"), Origin("d", "127.0.0.1"))
+        messages = CapturedMessages(stores.messages, lambda: pytest.fail("nothing is to be signed"))
         assert await messages.sent(scope, message_id) == b"the bytes"
 
 
