@@ -132,4 +132,5 @@ def _event(
         at_ms=at_ms,
         recipients=tuple(recipients),
         detail=detail,
+        configuration_set=facts.configuration_set,
     )

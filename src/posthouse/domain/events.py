@@ -30,7 +30,7 @@ class EventType(StrEnum):
     """An operator took the recipient out of the queue: a final state of its own (not an SES event)."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened to one message, for one or more of its recipients."""
 
     scope: Scope
@@ -40,6 +40,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     recipients: tuple[str, ...] = ()
     detail: dict[str, Any] = msgspec.field(default_factory=dict)
     """Plain JSON values; each type's keys are written where it is made (delivery/, web/, receiving/)."""
+    configuration_set: str = ""
+    """The message's: who asks what happened under a set need not read the message."""
+    simulated: bool = False
+    """About the mailbox simulator: told as any other event, and counted in no reputation."""
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
