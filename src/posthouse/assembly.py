@@ -33,6 +33,7 @@ from posthouse.domain.outcomes import RetryPlan
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.routing import RoutingTable, parse_hop, parse_relay
 from posthouse.domain.scope import REGIONS, Caller, Scope
+from posthouse.domain.simulator import simulator_domains
 from posthouse.domain.topics import parse_topic_arn
 from posthouse.domain.verification import Links
 from posthouse.operations.binding import bound_operations
@@ -142,7 +143,14 @@ def _topics(config: Config, stores: Stores, clock: SystemClock) -> Topics:
 
 def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics) -> Context:
     defaults = account_defaults(config)
-    submission = SubmissionContext(stores.submissions, Facts(stores.records), clock, os.urandom, defaults)
+    submission = SubmissionContext(
+        stores.submissions,
+        Facts(stores.records),
+        clock,
+        os.urandom,
+        defaults,
+        simulator_domains(config.identities.service_domain),
+    )
     return Context(
         stores=stores,
         submission=submission,
@@ -225,7 +233,7 @@ class Process:
         if "delivery" in roles:
             parts.append(self._start_delivery)
         if "events" in roles:
-            parts.append(self._start_identity_watch)
+            parts += [self._start_identity_watch, self._start_upkeep]
         return parts
 
     # -- doors
@@ -446,6 +454,23 @@ class Process:
 
         return end
 
+    async def _start_upkeep(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.upkeep.suppressions import expire_suppressions
+
+        days = self._config.suppression.days
+        timers = [expire_suppressions(ctx.stores.suppressions, days, ctx.clock)] if days else []
+        tasks = [asyncio.get_running_loop().create_task(timer) for timer in timers]
+        for task in tasks:
+            task.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+        return end
+
     def _end_when_broken(self, engine: "asyncio.Task[None]") -> None:
         """An engine that fell over takes its process along; the parent starts a new one."""
         if not engine.cancelled() and engine.exception() is not None:
@@ -489,10 +514,13 @@ def delivery_settings(config: Config) -> DeliverySettings:
         delivery.mode,
         {domain: parse_hop(to) for domain, to in delivery.routes.items()},
         parse_relay(delivery.relay) if delivery.relay else None,
+        simulator_domains(config.identities.service_domain),
     )
     return DeliverySettings(
         hostname=config.smtp.hostname,
         routing=table,
+        service_domain=config.identities.service_domain,
+        holds_back=config.suppression.enabled,
         retry=RetryPlan(delivery.retry_seconds, int(delivery.max_age_seconds * 1000)),
         own_hosts=frozenset() if config.smtp.inbound_listen else frozenset({config.smtp.hostname}),
         concurrency=delivery.concurrency,

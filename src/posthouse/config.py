@@ -259,6 +259,12 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    enabled: bool = setting(BOOLEAN, True, "mail to addresses that bounced for good or complained is not sent")
+    days: float = setting(number(0, 36500), 0, "how long an address stays on the list; 0: until it is removed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receiving:
     max_size: int = setting(whole(1024, 1 << 30), 41943040, "bytes of one inbound message (SES: 40 MB)")
 
@@ -384,6 +390,7 @@ class Config:
     accounts: Accounts
     identities: Identities
     delivery: Delivery
+    suppression: Suppression
     receiving: Receiving
     dns: Dns
     database: Database

@@ -1,7 +1,9 @@
 """EventLog and Statistics."""
 
 import asyncio
+from typing import Any
 
+import msgspec
 from tests.contract.conftest import Backend
 from tests.contract.values import HOUR_MS, NOW_MS, OTHER_REGION, OURS, THEIRS, delivered, event, message, message_id
 
@@ -94,12 +96,19 @@ async def test_a_reader_that_follows_the_numbers_misses_no_event(shared: Backend
     assert sorted(seen) == [message_id(n) for n in range(120)]
 
 
+HARD = {"kind": {"type": "Permanent", "subtype": "General"}}
+
+
+def counted(number: int, type: EventType, *recipients: str, **more: Any) -> Event:
+    return msgspec.structs.replace(event(message(number), type, *recipients, at_ms=START_MS), **more)
+
+
 async def test_statistics_count_by_quarters_of_an_hour(stores: SqlStores) -> None:
     await stores.events.append(
         [
             event(message(1), EventType.SEND, "a@x", "b@x", at_ms=START_MS),
             event(message(2), EventType.SEND, "a@x", at_ms=START_MS + POINT_MS - 1),
-            event(message(1), EventType.BOUNCE, "b@x", at_ms=START_MS + 1),
+            msgspec.structs.replace(event(message(1), EventType.BOUNCE, "b@x", at_ms=START_MS + 1), detail=HARD),
             event(message(3), EventType.DELIVERY, "b@x", at_ms=START_MS + HOUR_MS),
             event(message(1), EventType.COMPLAINT, "a@x", at_ms=START_MS + POINT_MS),
             event(message(4), EventType.REJECT, at_ms=START_MS + POINT_MS),
@@ -112,6 +121,41 @@ async def test_statistics_count_by_quarters_of_an_hour(stores: SqlStores) -> Non
     assert await stores.statistics.points(OURS, 0) == [first, second]
     assert await stores.statistics.points(OURS, START_MS + 1) == [second]
     assert await stores.statistics.points(OTHER_REGION, 0) == []
+
+
+async def test_only_hard_bounces_count_and_neither_the_own_list_nor_the_simulator(stores: SqlStores) -> None:
+    listed = {"kind": {"type": "Permanent", "subtype": "OnAccountSuppressionList"}}
+    await stores.events.append(
+        [
+            counted(1, EventType.SEND, "a@x", "success@simulator.amazonses.com", simulated=1),
+            counted(2, EventType.SEND, "bounce@simulator.amazonses.com", simulated=1),
+            counted(2, EventType.BOUNCE, "bounce@simulator.amazonses.com", simulated=1, detail=HARD),
+            counted(3, EventType.BOUNCE, "a@x", detail={"kind": {"type": "Transient", "subtype": "MailboxFull"}}),
+            counted(4, EventType.BOUNCE, "a@x", detail=listed),
+            counted(5, EventType.COMPLAINT, "a@x", detail={"subtype": "OnAccountSuppressionList"}),
+            counted(6, EventType.BOUNCE, "a@x", "b@x", detail=HARD),
+        ]
+    )
+    assert await stores.statistics.points(OURS, 0) == [
+        StatisticsPoint(start_ms=START_MS, delivery_attempts=1, bounces=2, complaints=0, rejects=0)
+    ]
+
+
+async def test_each_configuration_set_has_statistics_of_its_own(stores: SqlStores) -> None:
+    await stores.events.append(
+        [
+            counted(1, EventType.SEND, "a@x", configuration_set="blue"),
+            counted(2, EventType.SEND, "a@x", configuration_set="green"),
+            counted(3, EventType.SEND, "a@x"),
+        ]
+    )
+    await stores.events.append([counted(1, EventType.COMPLAINT, "a@x", configuration_set="blue")])
+    blue = StatisticsPoint(start_ms=START_MS, delivery_attempts=1, bounces=0, complaints=1, rejects=0)
+    assert await stores.statistics.points_of_set(OURS, "blue", 0) == [blue]
+    assert await stores.statistics.points_of_set(OURS, "blue", START_MS + 1) == []
+    assert await stores.statistics.points_of_set(THEIRS, "blue", 0) == []
+    [both] = await stores.statistics.points(OURS, 0)
+    assert (both.delivery_attempts, both.complaints) == (3, 1)
 
 
 async def test_settled_events_are_counted_in_the_same_transaction(stores: SqlStores) -> None:

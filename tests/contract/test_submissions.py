@@ -87,6 +87,16 @@ async def test_daily_quota_refuses_once_it_is_used_up(stores: SqlStores) -> None
     assert await stores.messages.get(OURS, message(3).facts.message_id) is None
 
 
+async def test_the_simulator_costs_rate_and_no_daily_quota(stores: SqlStores) -> None:
+    limits = SendingLimits(1.0, 3.0)
+    assert await stores.submissions.add(message(1, "a@x", "success@sim"), limits, 1) is None
+    assert await stores.submissions.sent_last_24_hours(OURS, NOW_MS) == 1
+    assert await stores.submissions.add(message(2, "success@sim", "a@x"), limits, 1) is Refusal.DAILY
+    answers = [await stores.submissions.add(message(n, "ok@sim"), limits, 1) for n in (3, 4)]
+    assert answers == [None, Refusal.RATE]
+    assert await stores.submissions.sent_last_24_hours(OURS, NOW_MS) == 1
+
+
 async def test_rate_refuses_until_the_bucket_refills(stores: SqlStores, backend: Backend) -> None:
     limits = SendingLimits(-1.0, 2.0)
     answers = await asyncio.gather(*(stores.submissions.add(message(n), limits) for n in range(4)))

@@ -11,6 +11,7 @@ from posthouse.adapters.local_topics import LocalTopics
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.scope import Caller, Scope
+from posthouse.domain.simulator import simulator_domains
 from posthouse.domain.verification import Links
 from posthouse.operations.context import Context
 from posthouse.operations.table import OPERATIONS
@@ -22,6 +23,7 @@ from posthouse.submission.facts import Facts
 from posthouse.wire import query
 
 UNLIMITED = SendingLimits(-1, -1)
+SIMULATORS = simulator_domains("posthouse.test")
 
 
 class FixedClock:
@@ -82,7 +84,14 @@ async def open_ses(
     stores = await open_stores(*where, clock, NoWakeups())
     try:
         local = LocalTopics(stores.topics, clock, seeded.randbytes, auto_create_topics, preset_topics)
-        submission = SubmissionContext(stores.submissions, Facts(stores.records), clock, seeded.randbytes, defaults)
+        submission = SubmissionContext(
+            stores.submissions,
+            Facts(stores.records),
+            clock,
+            seeded.randbytes,
+            defaults,
+            simulator_domains("posthouse.test"),
+        )
         links = Links(lambda: b"a key for links", "http://ses.test:8025")
         yield Ses(
             Context(

@@ -15,6 +15,7 @@ VERBS = {
     "identity": "Addresses and domains that may send.",
     "message": "What was sent and what came in.",
     "queue": "Outgoing recipients that wait.",
+    "suppression": "Addresses that mail is no longer sent to.",
     "topic": "Topics of the embedded SNS.",
     "send": "Send a test mail through the API or SMTP.",
     "doctor": "Check this installation.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from posthouse.delivery.attempt import Attempt, Attempts, Offer
 from posthouse.delivery.conclusion import Conclusions
@@ -14,6 +14,8 @@ from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.messages import domain_of
 from posthouse.domain.outcomes import Notice, Reply
 from posthouse.domain.routing import KEPT
+from posthouse.domain.simulator import reply_of
+from posthouse.domain.suppression import Reason, reply_for
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedRecipient, Settlement
 from posthouse.wire.smtp_transaction import Envelope
@@ -21,10 +23,13 @@ from posthouse.wire.smtp_transaction import Envelope
 logger = logging.getLogger("posthouse.delivery")
 
 INTERNAL_ERROR = Notice(451, "4.3.0", "Internal error, delivery will be tried again")
+LOOPBACK = "127.0.0.1"
 MAX_EXCLUDED = 500
 """Domains left out of a claim: a bound for the query. Others that are away cost one look each."""
 
 Settle = Callable[[Settlement, Parcel], "asyncio.Future[None]"]
+Simulator = Callable[[Job], Awaitable[None]]
+"""Sends what the mailboxes of a simulated job write back: reports and automatic replies, as mail."""
 
 
 class Destinations:
@@ -39,6 +44,7 @@ class Destinations:
         settle: Settle,
         tasks: asyncio.TaskGroup,
         roomier: Callable[[], None],
+        simulator: Simulator,
     ) -> None:
         """`roomier` is called when a destination that was left out of claims may take jobs again."""
         self._attempts = attempts
@@ -48,6 +54,7 @@ class Destinations:
         self._settle = settle
         self._tasks = tasks
         self._roomier = roomier
+        self._simulator = simulator
         self._by_name: dict[str, Destination] = {}
         self._slots = 0
         self._waiting: dict[Destination, None] = {}
@@ -60,6 +67,12 @@ class Destinations:
 
     def send(self, parcel: Parcel, prepared: Prepared, recipients: list[ClaimedRecipient]) -> None:
         """Every recipient ends in a settlement."""
+        held_back = [recipient for recipient in recipients if recipient.suppressed]
+        if held_back and self._settings.holds_back:
+            self._hold_back(Job(parcel, prepared, tuple(held_back)))
+            recipients = [recipient for recipient in recipients if not recipient.suppressed]
+            if not recipients:
+                return
         routing = self._settings.routing
         if len(recipients) == 1:
             self._put(routing.destination(domain_of(recipients[0].recipient)), parcel, prepared, recipients)
@@ -77,10 +90,32 @@ class Destinations:
         if route is not None and route.capture:
             self.answer(job, KEPT)
             return
+        if route is not None and route.simulator:
+            self._simulate(job)
+            return
         destination = self._by_name.get(name)
         if destination is None:
             destination = self._by_name[name] = Destination(name, self._settings, self, self._now_s)
         destination.put(job)
+
+    def _hold_back(self, job: Job) -> None:
+        now_ms = self._clock.now_ms()
+        replies = {each.recipient: reply_for(Reason(each.suppressed)) for each in job.recipients}
+        self.conclude(job, Attempt(now_ms, now_ms, dict(replies)))
+
+    def _simulate(self, job: Job) -> None:
+        now_ms = self._clock.now_ms()
+        replies = {each.recipient: reply_of(each.recipient) for each in job.recipients}
+        written = self.conclude(job, Attempt(now_ms, now_ms, replies, host=job.domain, ip=LOOPBACK))
+        self._tasks.create_task(self._follow_up(job, written))
+
+    async def _follow_up(self, job: Job, written: "asyncio.Future[None]") -> None:
+        """What simulated mailboxes write back, after the delivery that it is about was written."""
+        await written
+        try:
+            await self._simulator(job)
+        except Exception:
+            logger.exception("the mailbox simulator could not answer %s", job.parcel.facts.message_id)
 
     # -- for the worker
 

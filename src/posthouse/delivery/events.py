@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.messages import MessageFacts
-from posthouse.domain.outcomes import BounceKind, Reply, delay_type, reply_line, status_of
+from posthouse.domain.outcomes import BounceKind, Reply, delay_type, diagnostic_code, status_of
 
 
 class AttemptReport(Protocol):
@@ -93,6 +93,18 @@ def bounce(
     return _event(facts, EventType.BOUNCE, [recipient for recipient, _ in replies], at_ms, detail)
 
 
+def suppressed_complaint(
+    facts: MessageFacts, recipients: Sequence[str], at_ms: int, subtype: str, attempt: dict[str, Any]
+) -> Event:
+    """Not sent to addresses that have complained before. Detail:
+
+    subtype        SES's complaintSubType
+    recipients     list of addresses
+    """
+    detail = {"subtype": subtype, "recipients": list(recipients), **attempt}
+    return _event(facts, EventType.COMPLAINT, recipients, at_ms, detail)
+
+
 def delivery_delay(
     facts: MessageFacts,
     replies: Sequence[tuple[str, Reply]],
@@ -119,7 +131,7 @@ def delivery_delay(
 
 
 def _diagnosis(reply: Reply) -> dict[str, str]:
-    return {"status": status_of(reply), "diagnostic_code": f"smtp; {reply_line(reply)}"}
+    return {"status": status_of(reply), "diagnostic_code": diagnostic_code(reply)}
 
 
 def _event(

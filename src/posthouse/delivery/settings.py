@@ -14,6 +14,10 @@ class DeliverySettings:
     """What EHLO says, and the reporting MTA of events."""
     routing: RoutingTable
     retry: RetryPlan
+    service_domain: str = ""
+    """The reporting MTA where no server was asked."""
+    holds_back: bool = True
+    """Mail to addresses on the account's suppression list is not sent."""
     own_hosts: frozenset[str] = frozenset()
     """MX hosts that are this server and must not be delivered to: mail would loop (RFC 5321 §5.1). Empty where this
     installation receives mail itself: then its own MX is a good destination."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 
 from posthouse.delivery.attempt import Attempts, Random
 from posthouse.delivery.conclusion import Conclusions
-from posthouse.delivery.destinations import INTERNAL_ERROR, Destinations
+from posthouse.delivery.destinations import INTERNAL_ERROR, Destinations, Simulator
 from posthouse.delivery.owner import is_known_dead
 from posthouse.delivery.parcel import Job, Parcel
 from posthouse.delivery.prepared import Prepare, Prepared, Refused
@@ -54,9 +54,11 @@ class DeliveryWorker:
         prepare: Prepare,
         random: Random,
         to_seven_bit: Callable[[bytes], bytes] | None = None,
+        simulator: Simulator | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        """`owner`: see delivery.owner.own_name; no two workers may share one."""
+        """`owner`: see delivery.owner.own_name; no two workers may share one. `simulator` writes back for the mailbox
+        simulator; None: its mailboxes stay silent."""
         self._settings = settings
         self._owner = owner
         self._queue = queue
@@ -66,8 +68,9 @@ class DeliveryWorker:
         self._metrics.describe(OUTCOMES, "counter", "ends of attempts, by recipient and new state")
         self._metrics.describe(IN_FLIGHT, "gauge", "recipients claimed and not settled")
         self._attempts = Attempts(network, resolver, settings, clock, random, to_seven_bit)
-        self._conclusions = Conclusions(settings.hostname, settings.retry, random.random)
+        self._conclusions = Conclusions(settings, random.random)
         self._look = wakeups.subscribe(Topic.QUEUE)
+        self._simulator = simulator or _silent
         self._stopping = asyncio.Event()
         self._settling = Settling(queue, self._settled)
         self._parcels: dict[str, Parcel] = {}
@@ -89,6 +92,7 @@ class DeliveryWorker:
                 self._settling.add,
                 tasks,
                 self._look.set,
+                self._simulator,
             )
             settling = tasks.create_task(self._settling.run())
             renewing = tasks.create_task(self._keep_leases())
@@ -258,6 +262,10 @@ class DeliveryWorker:
             if is_known_dead(owner):
                 count = await self._queue.release(owner)
                 logger.warning("released %d recipients leased to %s, which is gone", count, owner)
+
+
+async def _silent(job: Job) -> None:
+    """A mailbox simulator that never writes back."""
 
 
 async def _until(deadline_s: float, tasks: Collection["asyncio.Task[None]"]) -> None:

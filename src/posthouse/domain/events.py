@@ -42,8 +42,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Plain JSON values; each type's keys are written where it is made (delivery/, web/, receiving/)."""
     configuration_set: str = ""
     """The message's: who asks what happened under a set need not read the message."""
-    simulated: bool = False
-    """About the mailbox simulator: told as any other event, and counted in no reputation."""
+    simulated: int = 0
+    """How many of its recipients are the mailbox simulator's: told as any other, counted in no statistics."""
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,20 @@ class Notice:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """In the place of a reply where nobody was asked: the address is on a suppression list, or simulated."""
+
+    kind: "BounceKind"
+    text: str
+    diagnostic: str = ""
+    """What the sender is told as diagnostic code, where it is not the text."""
+    code: int = 550
+    enhanced: str = "5.1.1"
+    complaint: bool = False
+    """It is told as a complaint, not as a bounce."""
+
+
 MAX_LINE = 1000
 """Characters kept of a reply: it goes into rows, events and bounce mails, and a server may write any amount."""
 
@@ -41,6 +55,11 @@ def reply_line(reply: Reply) -> str:
     """The reply as SES prints it: ``550 5.1.1 No such user``."""
     line = " ".join(part for part in (str(reply.code), reply.enhanced, reply.text) if part)
     return line if len(line) <= MAX_LINE else line[:MAX_LINE]
+
+
+def diagnostic_code(reply: Reply) -> str:
+    """As DSNs and SES print it: ``smtp; 550 5.1.1 No such user`` (RFC 3464 §2.3.6)."""
+    return (reply.diagnostic or reply.text) if isinstance(reply, NotSent) else f"smtp; {reply_line(reply)}"
 
 
 def status_of(reply: Reply) -> str:
@@ -112,6 +131,8 @@ _BY_CODE = {552: BounceKind("Transient", "MailboxFull")}
 
 def bounce_kind(reply: Reply) -> BounceKind:
     """SES's type and sub type for a reply that ends delivery."""
+    if isinstance(reply, NotSent):
+        return reply.kind
     known = _SUBTYPES.get(reply.enhanced.partition(".")[2])
     if known is not None:
         return known

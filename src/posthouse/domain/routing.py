@@ -31,9 +31,12 @@ class Route:
     password: str = ""
     capture: bool = False
     """The mail stays here, in the inbox of the console, and goes nowhere."""
+    simulator: bool = False
+    """The mailbox simulator answers (domain/simulator.py)."""
 
 
 CAPTURE = Route((), capture=True)
+SIMULATOR = Route((), simulator=True)
 KEPT = Notice(250, "2.0.0", "Ok: kept in the inbox")
 """What captured mail is answered with, in the place of a server."""
 
@@ -77,9 +80,13 @@ class RoutingTable:
     routes: Mapping[str, Hop]
     """By recipient domain, lower case; ``*`` for all others."""
     relay: Route | None = None
+    simulators: frozenset[str] = frozenset()
+    """Domains of the mailbox simulator: their mail never leaves, whatever the routes say."""
 
     def fixed(self, domain: str) -> Route | None:
         """The route that needs no lookup; None: ask the MX records of the domain."""
+        if domain in self.simulators:
+            return SIMULATOR
         hop = self.routes.get(domain) or self.routes.get("*")
         if hop is not None:
             return Route((hop,))
@@ -94,6 +101,8 @@ class RoutingTable:
 
     def destination(self, domain: str) -> str:
         """A name for where the domain's mail goes: domains with the same one share connections and transactions."""
+        if domain in self.simulators:
+            return "mailbox simulator"
         hop = self.routes.get(domain) or self.routes.get("*")
         if hop is not None:
             return f"route {hop.host}:{hop.port}"

@@ -13,13 +13,15 @@ from posthouse.domain.events import Event, EventType, LoggedEvent
 from posthouse.domain.messages import Direction, MessageFacts, NewMessage, RecipientState, StoredMessage
 from posthouse.domain.quotas import Refusal, SendingLimits
 from posthouse.domain.scope import Scope
+from posthouse.domain.suppression import SuppressedAddress
 
 
 class Submissions(Protocol):
     """The way in for outgoing mail."""
 
-    async def add(self, message: NewMessage, limits: SendingLimits | None) -> Refusal | None:
+    async def add(self, message: NewMessage, limits: SendingLimits | None, simulated: int = 0) -> Refusal | None:
         """Charges the quota (`domain.quotas.admit`; None: not charged), stores the message and queues its recipients.
+        So many of them are `simulated`: they cost rate and no daily quota.
 
         One transaction, shared with whoever comes at the same time, synced before any of them is answered. The
         wake-ups QUEUE and EVENTS follow. Returns why it was refused; then nothing was stored or charged.
@@ -43,6 +45,8 @@ class ClaimedRecipient:
     attempts: int
     """Attempts made before this claim."""
     queued_ms: int
+    suppressed: str = ""
+    """Why it is on the account's suppression list (`domain.suppression.Reason`); empty: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,29 @@ class Messages(Protocol):
     async def delete(self, scope: Scope, message_id: str) -> bool: ...
 
 
+class Suppressions(Protocol):
+    """The suppression list of each scope. The transactions that write bounces and complaints add to it by themselves
+    (`domain.suppression.suppressed_by`), and claims tell who is on it."""
+
+    async def add(self, scope: Scope, entry: SuppressedAddress) -> None:
+        """Creates or replaces."""
+        ...
+
+    async def get(self, scope: Scope, address: str) -> SuppressedAddress | None: ...
+
+    async def remove(self, scope: Scope, address: str) -> bool:
+        """True where it was on the list."""
+        ...
+
+    async def page(self, scope: Scope, after: str, limit: int) -> Sequence[SuppressedAddress]:
+        """By address, from the first greater than `after` on."""
+        ...
+
+    async def expire(self, before_ms: int) -> int:
+        """Takes off, in every scope, what was put on before; how many."""
+        ...
+
+
 class Inbox(Protocol):
     """Mail that came in and waits for its receipt rules."""
 
@@ -225,9 +252,12 @@ class StatisticsPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statistics(Protocol):
-    """Kept by the same transactions that write the events: Send counts its recipients as attempts, Bounce, Complaint
-    and Reject theirs."""
+    """Kept by the same transactions that write the events, as `domain.statistics.counted` says."""
 
     async def points(self, scope: Scope, since_ms: int) -> Sequence[StatisticsPoint]:
         """In order of time, points without anything left out."""
+        ...
+
+    async def points_of_set(self, scope: Scope, configuration_set: str, since_ms: int) -> Sequence[StatisticsPoint]:
+        """The same, of the messages of one configuration set."""
         ...

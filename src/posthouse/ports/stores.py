@@ -4,7 +4,7 @@ from typing import Protocol
 
 from posthouse.ports.call_rates import CallRates
 from posthouse.ports.credentials import CredentialStore
-from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions
+from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions, Suppressions
 from posthouse.ports.records import RecordStore
 from posthouse.ports.topics import TopicStore
 
@@ -39,6 +39,8 @@ class Stores(Protocol):
     def events(self) -> EventLog: ...
     @property
     def statistics(self) -> Statistics: ...
+    @property
+    def suppressions(self) -> Suppressions: ...
     @property
     def topics(self) -> TopicStore: ...
     @property

@@ -22,6 +22,8 @@ class Charge(NamedTuple):
     scope: Scope
     recipients: int
     limits: SendingLimits
+    simulated: int = 0
+    """So many of them cost rate alone."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class Allowance:
     sent: int
     counted_from_s: int
     charged: int = 0
+    touched: bool = False
 
 
 async def charge(session: Session, charges: Sequence[Charge | None], now_ms: int) -> Sequence[Refusal | None]:
@@ -40,11 +43,11 @@ async def charge(session: Session, charges: Sequence[Charge | None], now_ms: int
     scopes = sorted({charge.scope for charge in charges if charge is not None})
     allowances = {scope: await _open(session, scope, now_ms // 1000) for scope in scopes}
     answers = [None if charge is None else _admit(allowances[charge.scope], charge, now_ms) for charge in charges]
-    used = [(scope, allowance) for scope, allowance in allowances.items() if allowance.charged]
+    used = [(scope, allowance) for scope, allowance in allowances.items() if allowance.touched]
     await session.many(
         "INSERT INTO usage (account, region, second, recipients) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (account, region, second) DO UPDATE SET recipients = usage.recipients + excluded.recipients",
-        [(*scope, max(now_ms // 1000, each.counted_from_s + 1), each.charged) for scope, each in used],
+        [(*scope, max(now_ms // 1000, each.counted_from_s + 1), each.charged) for scope, each in used if each.charged],
     )
     await session.many(
         "UPDATE allowances SET tokens = ?, bucket_ms = ?, sent = ? WHERE account = ? AND region = ?",
@@ -54,12 +57,15 @@ async def charge(session: Session, charges: Sequence[Charge | None], now_ms: int
 
 
 def _admit(allowance: Allowance, charge: Charge, now_ms: int) -> Refusal | None:
-    answer = admit(allowance.sent, allowance.bucket, charge.limits, charge.recipients, now_ms)
+    # What costs no daily quota is not held back by a used-up one.
+    sent = allowance.sent if charge.recipients > charge.simulated else 0
+    answer = admit(sent, allowance.bucket, charge.limits, charge.recipients, now_ms)
     if isinstance(answer, Refusal):
         return answer
     allowance.bucket = answer
-    allowance.sent += charge.recipients
-    allowance.charged += charge.recipients
+    allowance.sent += charge.recipients - charge.simulated
+    allowance.charged += charge.recipients - charge.simulated
+    allowance.touched = True
     return None
 
 

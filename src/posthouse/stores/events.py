@@ -7,28 +7,30 @@ import msgspec
 
 from posthouse.domain.events import Event, EventType, LoggedEvent
 from posthouse.domain.scope import Scope
+from posthouse.domain.statistics import COLUMNS, counted
 from posthouse.ports.mailstore import StatisticsPoint
 from posthouse.ports.wakeups import Topic, Wakeups
-from posthouse.stores.database import Database, Row, Session
+from posthouse.stores.database import Database, Row, Session, placeholders
 from posthouse.stores.group_commit import GroupCommit
+from posthouse.stores.suppressions import suppress
 
 POINT_MS = 15 * 60 * 1000
 
-# Which column of statistics an event counts in; the others count nowhere.
-COUNTED = {
-    EventType.SEND: "delivery_attempts",
-    EventType.BOUNCE: "bounces",
-    EventType.COMPLAINT: "complaints",
-    EventType.REJECT: "rejects",
-}
-COLUMNS = tuple(COUNTED.values())
-
 INSERT_EVENT = "INSERT INTO event_log (account, region, message_id, type, at_ms, body) VALUES (?, ?, ?, ?, ?, ?)"
-UPSERT_POINT = (
-    "INSERT INTO statistics (account, region, start_ms, delivery_attempts, bounces, complaints, rejects)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, region, start_ms) DO UPDATE SET "
-    + ", ".join(f"{column} = statistics.{column} + excluded.{column}" for column in COLUMNS)
-)
+
+
+def _upsert(table: str, key: str) -> str:
+    columns = (*key.split(", "), *COLUMNS)
+    added = ", ".join(f"{column} = {table}.{column} + excluded.{column}" for column in COLUMNS)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders(len(columns))})"
+        f" ON CONFLICT ({key}) DO UPDATE SET {added}"
+    )
+
+
+UPSERT_POINT = _upsert("statistics", "account, region, start_ms")
+UPSERT_SET_POINT = _upsert("set_statistics", "account, region, configuration_set, start_ms")
+POINTS = "SELECT start_ms, delivery_attempts, bounces, complaints, rejects FROM"
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
@@ -45,18 +47,21 @@ async def write_events(session: Session, events: Sequence[Event]) -> None:
         INSERT_EVENT,
         [(*e.scope, e.message_id, e.type.value, e.at_ms, _encoder.encode(e).decode()) for e in events],
     )
-    await session.many(UPSERT_POINT, list(_points(events)))
+    await session.many(UPSERT_POINT, _points((event.scope, event) for event in events))
+    of_sets = [event for event in events if event.configuration_set]
+    await session.many(UPSERT_SET_POINT, _points(((*event.scope, event.configuration_set), event) for event in of_sets))
+    await suppress(session, events)
 
 
-def _points(events: Iterable[Event]) -> Iterable[Row]:
-    """Rows to add to statistics, summed up."""
-    counts: Counter[tuple[Scope, int, str]] = Counter()
-    for event in events:
-        column = COUNTED.get(event.type)
-        if column is not None:
-            counts[event.scope, event.at_ms // POINT_MS * POINT_MS, column] += max(1, len(event.recipients))
-    for scope, start_ms in sorted({(scope, start_ms) for scope, start_ms, _ in counts}):
-        yield (*scope, start_ms, *(counts[scope, start_ms, column] for column in COLUMNS))
+def _points(events: Iterable[tuple[tuple[str, ...], Event]]) -> Sequence[Row]:
+    """Rows to add to statistics, summed up by the key beside each event and its time."""
+    counts: Counter[tuple[tuple[str, ...], int, str]] = Counter()
+    for key, event in events:
+        count = counted(event)
+        if count is not None:
+            counts[key, event.at_ms // POINT_MS * POINT_MS, count.column] += count.recipients
+    rows = sorted({(key, start_ms) for key, start_ms, _ in counts})
+    return [(*key, start_ms, *(counts[key, start_ms, column] for column in COLUMNS)) for key, start_ms in rows]
 
 
 def _logged(row: Row) -> LoggedEvent:
@@ -121,14 +126,20 @@ class SqlStatistics:
         self._database = database
 
     async def points(self, scope: Scope, since_ms: int) -> Sequence[StatisticsPoint]:
-        async def select(session: Session) -> Sequence[Row]:
-            return await session.rows(
-                "SELECT start_ms, delivery_attempts, bounces, complaints, rejects FROM statistics"
-                " WHERE account = ? AND region = ? AND start_ms >= ? ORDER BY start_ms",
-                (*scope, since_ms),
-            )
+        return await self._points(
+            f"{POINTS} statistics WHERE account = ? AND region = ? AND start_ms >= ? ORDER BY start_ms",
+            (*scope, since_ms),
+        )
 
+    async def points_of_set(self, scope: Scope, configuration_set: str, since_ms: int) -> Sequence[StatisticsPoint]:
+        return await self._points(
+            f"{POINTS} set_statistics WHERE account = ? AND region = ? AND configuration_set = ? AND start_ms >= ?"
+            " ORDER BY start_ms",
+            (*scope, configuration_set, since_ms),
+        )
+
+    async def _points(self, sql: str, params: Row) -> Sequence[StatisticsPoint]:
         return [
             StatisticsPoint(start_ms=start, delivery_attempts=a, bounces=b, complaints=c, rejects=r)
-            for start, a, b, c, r in await self._database.read_long(select)
+            for start, a, b, c, r in await self._database.read_long(lambda session: session.rows(sql, params))
         ]

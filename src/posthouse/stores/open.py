@@ -23,6 +23,7 @@ from posthouse.stores.records import SELECT_VERSION, SqlRecordStore
 from posthouse.stores.sealing import Seal
 from posthouse.stores.sqlite import SqliteDatabase
 from posthouse.stores.submissions import SqlInbox, SqlSubmissions
+from posthouse.stores.suppressions import SqlSuppressions
 from posthouse.stores.topics import SqlTopics
 
 SQLITE_FILE = "posthouse.db"
@@ -61,6 +62,7 @@ class SqlStores:
         self.inbox = SqlInbox(database, blobs, wakeups)
         self.events = SqlEventLog(database, wakeups)
         self.statistics = SqlStatistics(database)
+        self.suppressions = SqlSuppressions(database)
         self.topics = SqlTopics(database)
         self.call_rates = SqlCallRates(database, clock)
 

@@ -37,7 +37,8 @@ LEASE = (
     " WHERE state = 'queued' AND lease_owner = '' AND due_ms <= ?{excluding} ORDER BY due_ms LIMIT ?{skip_locked})"
     " UPDATE queue SET lease_owner = ? FROM due WHERE queue.id = due.id"
     " RETURNING queue.account, queue.region, queue.message_id, queue.recipient, queue.attempts, queue.queued_ms,"
-    " queue.due_ms"
+    " queue.due_ms, (SELECT reason FROM suppression WHERE account = queue.account AND region = queue.region"
+    " AND address = lower(queue.recipient))"
 )
 # CASE, for the two have no name in common for the greater of two numbers.
 KEEP_UNTIL = (
@@ -89,8 +90,8 @@ class SqlQueue:
     async def _claimed(self, leased: Sequence[Row], loaded: dict[_Key, Row], now_ms: int) -> Sequence[ClaimedMessage]:
         """The messages of leased rows, in the order of their first due recipient."""
         recipients: dict[_Key, list[ClaimedRecipient]] = {}
-        for account, region, message_id, recipient, attempts, queued_ms, _ in sorted(leased, key=lambda row: row[6]):
-            one = ClaimedRecipient(recipient, attempts, queued_ms)
+        for account, region, message_id, recipient, attempts, queued_ms, _, suppressed in sorted(leased, key=_due_ms):
+            one = ClaimedRecipient(recipient, attempts, queued_ms, suppressed or "")
             recipients.setdefault((account, region, message_id), []).append(one)
         messages = []
         for key, those in recipients.items():
@@ -222,6 +223,10 @@ class SqlQueue:
 
     async def close(self) -> None:
         await self._settling.close()
+
+
+def _due_ms(leased: Row) -> int:
+    return int(leased[6])
 
 
 async def _free_expired(session: Session, now_ms: int) -> None:

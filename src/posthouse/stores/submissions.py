@@ -86,8 +86,8 @@ class SqlSubmissions:
         self._wakeups = wakeups
         self._group = GroupCommit[Rows, Refusal | None](self._commit)
 
-    async def add(self, message: NewMessage, limits: SendingLimits | None) -> Refusal | None:
-        charge = None if limits is None else Charge(message.facts.scope, len(message.recipients), limits)
+    async def add(self, message: NewMessage, limits: SendingLimits | None, simulated: int = 0) -> Refusal | None:
+        charge = None if limits is None else Charge(message.facts.scope, len(message.recipients), limits, simulated)
         content = await contents.set_down(self._blobs, message.content)
         refusal = await self._group.join(rows_of(message, RecipientState.QUEUED, content, charge))
         if refusal is not None and content.blob is not None:

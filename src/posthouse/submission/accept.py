@@ -8,6 +8,7 @@ from posthouse.domain.message_ids import outgoing_id
 from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage
 from posthouse.domain.scope import Caller
 from posthouse.domain.sending import check_account, refuse_mail_from, refuse_unverified
+from posthouse.domain.simulator import count_simulated
 from posthouse.model.errors import Throttling
 from posthouse.submission.authorization import Delegation, authorize, check_guards
 from posthouse.submission.context import SubmissionContext
@@ -50,7 +51,9 @@ async def accept(submission: Submission, ctx: SubmissionContext) -> str:
     check_account(account)
     whose = await authorize(submission, ctx) if submission.arns else Delegation(submission.senders)
     sandboxed = whose.sandboxed or in_sandbox(account, ctx.defaults)
-    in_question = (*whose.own, *submission.recipients) if sandboxed else whose.own
+    # The simulator may be written to from the sandbox.
+    outside = [each for each in submission.recipients if each.domain not in ctx.simulators]
+    in_question = (*whose.own, *outside) if sandboxed else whose.own
     refuse_unverified([*whose.unverified, *await ctx.facts.unverified(scope, in_question)], scope.region)
     if guards := await ctx.facts.guards(scope, whose.own):
         await check_guards(submission, guards, ctx)
@@ -59,7 +62,8 @@ async def accept(submission: Submission, ctx: SubmissionContext) -> str:
         sent = await ctx.submissions.sent_last_24_hours(scope, ctx.clock.now_ms())
         refuse_mail_from(sent, limits_of(account, ctx.defaults))
     message = _message(submission, whose.from_arn, ctx)
-    refusal = await ctx.submissions.add(message, limits_of(account, ctx.defaults))
+    simulated = count_simulated(message.recipients, ctx.simulators)
+    refusal = await ctx.submissions.add(message, limits_of(account, ctx.defaults), simulated)
     if refusal is not None:
         raise Throttling(refusal.value)
     return message.facts.message_id

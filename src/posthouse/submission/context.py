@@ -17,3 +17,5 @@ class SubmissionContext:
     random: Callable[[int], bytes]
     """So many unpredictable bytes."""
     defaults: AccountDefaults
+    simulators: frozenset[str] = frozenset()
+    """Domains of the mailbox simulator."""

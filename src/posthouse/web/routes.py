@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from posthouse.web import admin_events, admin_messages, admin_queue, admin_records, admin_topics, openapi, views
+from posthouse.web import (
+    admin_events,
+    admin_messages,
+    admin_queue,
+    admin_records,
+    admin_suppression,
+    admin_topics,
+    openapi,
+    views,
+)
 from posthouse.web.call import Call
 from posthouse.web.query import ACCOUNT, Param
 
@@ -158,6 +167,31 @@ ADMIN = (
         "Sending statistics of one account in one region.",
         admin_records.STATS,
         views.Statistics,
+    ),
+    Endpoint(
+        "GET",
+        "/suppression",
+        admin_suppression.list_suppressed,
+        "Addresses that the account's mail is no longer sent to.",
+        admin_suppression.LISTING,
+        views.SuppressionList,
+    ),
+    Endpoint(
+        "PUT",
+        "/suppression/{address}",
+        admin_suppression.put_suppressed,
+        "Puts an address on the suppression list.",
+        admin_suppression.ADDING,
+        views.SuppressedAddress,
+    ),
+    Endpoint(
+        "DELETE",
+        "/suppression/{address}",
+        admin_suppression.remove_suppressed,
+        "Takes an address off the suppression list.",
+        admin_suppression.SCOPED,
+        status=204,
+        errors=(404,),
     ),
     Endpoint(
         "GET",

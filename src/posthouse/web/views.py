@@ -297,6 +297,24 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     sent_last_24_hours: int
 
 
+class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that mail is no longer sent to."""
+
+    address: str
+    reason: str
+    """``BOUNCE`` or ``COMPLAINT``."""
+    since: Moment
+    message_id: str | None
+    """The message that bounced or was complained of; null where an operator put the address there."""
+
+
+class SuppressionList(msgspec.Struct, frozen=True, kw_only=True):
+    """By address, of one account in one region."""
+
+    suppression: list[SuppressedAddress]
+    next: str | None
+
+
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic of the embedded stand-in for SNS."""
 

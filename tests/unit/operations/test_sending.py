@@ -182,6 +182,14 @@ async def test_in_the_sandbox_recipients_must_be_verified_too() -> None:
         await send(ses, Destination__ToAddresses__member__1="bob@example.com")
 
 
+async def test_the_simulator_may_be_written_to_from_the_sandbox_and_costs_no_quota() -> None:
+    async with open_ses(sandbox=True) as ses:
+        await verified(ses)
+        for domain in ("simulator.amazonses.com", "simulator.posthouse.test"):
+            await send(ses, Destination__ToAddresses__member__1=f"success+1@{domain}")
+        assert (await ses.call("GetSendQuota")).sent_last24_hours == 0
+
+
 async def test_fifty_one_recipients_are_too_many() -> None:
     many = {f"Destination__BccAddresses__member__{n}": f"r{n}@example.net" for n in range(1, 51)}
     async with open_ses() as ses:

@@ -105,7 +105,7 @@ async def test_credentials_are_listed_without_their_secrets(house: House, client
 
 async def test_statistics_are_points_and_totals(house: House, client: Client) -> None:
     message_id = await house.send(RAW)
-    detail = {"type": "Permanent", "subtype": "NoEmail"}
+    detail = {"kind": {"type": "Permanent", "subtype": "NoEmail"}}
     await house.settle(
         message_id, "dana@mail.example", RecipientState.BOUNCED, EventType.BOUNCE, "550 no", detail=detail
     )
