@@ -10,6 +10,7 @@ from tests.contract.conftest import Backend
 from tests.contract.values import NOW_MS, OTHER_REGION, OURS, THEIRS
 
 from posthouse.domain.accounts import Account
+from posthouse.domain.configuration_sets import ConfigurationSet, Dimension, EventDestination
 from posthouse.domain.identities import Dkim, Identity, Status
 from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.scope import Scope
@@ -296,3 +297,41 @@ async def test_policies_are_kept_beside_their_identity(stores: SqlStores) -> Non
         assert await tx.identity_policies.get(OURS, "example.com") == policies
         assert await tx.identity_policies.get(THEIRS, "example.com") is None
         assert await tx.identities.get(OURS, "example.com") == identity("example.com")
+
+
+async def test_configuration_sets_are_kept_with_their_destinations(stores: SqlStores) -> None:
+    plain = ConfigurationSet(created_ms=NOW_MS)
+    full = ConfigurationSet(
+        created_ms=NOW_MS,
+        sending_enabled=False,
+        reputation_metrics=True,
+        fresh_start_ms=NOW_MS + 1,
+        tls_policy="Require",
+        redirect_domain="links.example.com",
+        destinations=(
+            EventDestination(name="topic", enabled=True, event_types=("send", "open"), sns_topic="arn:aws:sns:x"),
+            EventDestination(name="stream", event_types=("click",), stream_arn="arn:s", role_arn="arn:r"),
+            EventDestination(
+                name="metric",
+                event_types=("bounce",),
+                dimensions=(Dimension(name="campaign", source="messageTag", default="none"),),
+            ),
+        ),
+    )
+    async with stores.records.transaction() as tx:
+        await tx.configuration_sets.put(OURS, "plain", plain)
+        await tx.configuration_sets.put(OURS, "full", full)
+    async with stores.records.reading() as tx:
+        assert await tx.configuration_sets.get(OURS, "plain") == plain
+        assert await tx.configuration_sets.get(OURS, "full") == full
+
+
+async def test_records_of_a_kind_are_counted_in_their_scope(stores: SqlStores) -> None:
+    await _put(stores, "a", "b")
+    await _put(stores, "c", scope=THEIRS)
+    async with stores.records.transaction() as tx:
+        assert await tx.identities.count(OURS) == 2
+        assert await tx.identities.count(OTHER_REGION) == 0
+        await tx.identities.delete(OURS, "a")
+        assert await tx.identities.count(OURS) == 1
+        assert await tx.accounts.count(OURS) == 0

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from posthouse.domain.accounts import Account
+from posthouse.domain.configuration_sets import ConfigurationSet
 from posthouse.domain.identities import Identity
 from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.scope import Scope
@@ -39,6 +40,8 @@ class Records(Protocol[R]):
     async def page(self, scope: Scope, after: str, limit: int) -> Sequence[tuple[str, R]]:
         """Up to `limit` (name, record) pairs with a name greater than `after`, by name in code point order."""
         ...
+
+    async def count(self, scope: Scope) -> int: ...
 
     async def everywhere(self) -> Sequence[tuple[Scope, str, R]]:
         """All records of this kind in every scope: for operators and upkeep, never for a caller."""
@@ -86,6 +89,8 @@ class Transaction(Protocol):
 
     @property
     def accounts(self) -> Records[Account]: ...
+    @property
+    def configuration_sets(self) -> Records[ConfigurationSet]: ...
     @property
     def identities(self) -> Records[Identity]: ...
     @property

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from posthouse.domain.accounts import Account
+from posthouse.domain.configuration_sets import ConfigurationSet
 from posthouse.domain.identities import Identity
 from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.scope import Scope
@@ -80,6 +81,12 @@ class SqlRecords(Generic[R]):
             (*scope, self._kind, after, limit),
         )
         return [(name, self._record(body)) for name, body in rows]
+
+    async def count(self, scope: Scope) -> int:
+        rows = await self._session.rows(
+            "SELECT count(*) FROM records WHERE account = ? AND region = ? AND kind = ?", (*scope, self._kind)
+        )
+        return int(rows[0][0])
 
     async def everywhere(self) -> Sequence[tuple[Scope, str, R]]:
         rows = await self._session.rows(
@@ -169,6 +176,7 @@ class SqlTransaction:
     def __init__(self, session: Session, seal: Seal) -> None:
         self.changes = Changes()
         self.accounts = SqlRecords(session, self.changes, "account", Account)
+        self.configuration_sets = SqlRecords(session, self.changes, "configuration_set", ConfigurationSet)
         self.identities = SqlRecords(session, self.changes, "identity", Identity)
         self.identity_policies = SqlRecords(session, self.changes, "identity_policies", IdentityPolicies)
         self.signing_keys = SqlSigningKeys(session, self.changes, seal)
