@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from posthouse import __version__, observe
+from posthouse.adapters.local_streams import LocalStreams
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
 from posthouse.api.server import ApiDoor, Authentication
@@ -157,6 +158,7 @@ def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics)
         clock=clock,
         random=os.urandom,
         defaults=defaults,
+        streams=LocalStreams(),
         topics=topics,
         auto_verify=config.identities.auto_verify,
         links=Links(lambda: _key_for(config, b"verification links"), config.http.public_url or ""),

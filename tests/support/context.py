@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from posthouse.adapters.local_streams import LocalStreams
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.quotas import SendingLimits
@@ -15,6 +16,7 @@ from posthouse.domain.simulator import simulator_domains
 from posthouse.domain.verification import Links
 from posthouse.operations.context import Context
 from posthouse.operations.table import OPERATIONS
+from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Topic
 from posthouse.stores.open import open_stores
@@ -73,6 +75,7 @@ async def open_ses(
     in_sandbox: SendingLimits = UNLIMITED,
     auto_create_topics: bool = True,
     preset_topics: tuple[str, ...] = (),
+    streams: Streams | None = None,
     topics: Topics | None = None,
     directory: Path | None = None,
     seed: int = 7,
@@ -100,6 +103,7 @@ async def open_ses(
                 clock=clock,
                 random=seeded.randbytes,
                 defaults=defaults,
+                streams=streams or LocalStreams(),
                 topics=topics or local,
                 auto_verify=auto_verify,
                 links=links,

@@ -80,19 +80,23 @@ class ConfigurationSet(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_set_name(text: str) -> bool:
     """False for what no set can be called: it need not be looked for."""
-    return 0 < len(text) <= MAX_NAME and _NAME.fullmatch(text) is not None
+    return not why_no_name(text, "configuration set")
+
+
+def check_set_name(name: str) -> None:
+    """For a set about to be created; anywhere else such a name is that of no set."""
+    if text := why_no_name(name, "configuration set"):
+        raise InvalidConfigurationSetException(text)
 
 
 def check_new_set(name: str, known: bool, count: int) -> None:
-    """Raises for a name that is none or is taken, and for the 10,001st set."""
-    if not is_set_name(name):
-        raise InvalidConfigurationSetException(why_no_name(name, "configuration set"))
+    """Raises for a name that is taken, and for the 10,001st set."""
     if known:
         raise ConfigurationSetAlreadyExistsException(
             f"Configuration set <{name}> already exists.", configuration_set_name=name
         )
     if count >= MAX_SETS:
-        raise LimitExceededException(f"Configuration set limit of {MAX_SETS} exceeded.")
+        raise LimitExceededException(f"Number of configuration sets exceeds the limit of {MAX_SETS}.")
 
 
 def why_no_name(name: str, what: str) -> str:

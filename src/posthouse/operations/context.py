@@ -7,6 +7,7 @@ from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.verification import Links
 from posthouse.ports.clock import Clock
 from posthouse.ports.stores import Stores
+from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
 from posthouse.submission.context import SubmissionContext
 
@@ -19,6 +20,7 @@ class Context:
     random: Callable[[int], bytes]
     """So many unpredictable bytes."""
     defaults: AccountDefaults
+    streams: Streams
     topics: Topics
     auto_verify: bool
     """A verification that is asked for succeeds at once."""
