@@ -404,6 +404,7 @@ class Process:
         from posthouse.delivery.owner import own_name
         from posthouse.delivery.prepare import Preparer
         from posthouse.delivery.return_paths import ReturnPaths
+        from posthouse.delivery.set_options import SetOptions
         from posthouse.delivery.worker import DeliveryWorker
 
         config = self._config
@@ -411,7 +412,8 @@ class Process:
         key_ring, origin = _signing(config, ctx.stores)
         return_paths = ReturnPaths(ctx.stores.records, identities.service_domain, _key_for(config, b"return paths"))
         settings = delivery_settings(config)
-        preparer = Preparer(key_ring, return_paths, origin, SIGNING_THREADS, settings.routing.captures_all)
+        set_options = SetOptions(ctx.stores.records)
+        preparer = Preparer(key_ring, return_paths, set_options, origin, SIGNING_THREADS, settings.routing.captures_all)
         await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
         worker = DeliveryWorker(
             settings,

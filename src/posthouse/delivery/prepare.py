@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,6 +20,7 @@ import msgspec
 from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepared import Prepared, Refused
 from posthouse.delivery.return_paths import ReturnPaths
+from posthouse.delivery.set_options import SetOptions
 from posthouse.domain.messages import ContentKind, Draft, MessageFacts
 from posthouse.mail.compose import compose_message
 from posthouse.mail.dkim import SigningKey, sign
@@ -54,17 +55,25 @@ class Preparer:
     """Prepares messages in threads, since RSA frees the interpreter: the loop stays free for connections."""
 
     def __init__(
-        self, key_ring: KeyRing, return_paths: ReturnPaths, origin: Origin, threads: int, all_captured: bool = False
+        self,
+        key_ring: KeyRing,
+        return_paths: ReturnPaths,
+        set_options: SetOptions,
+        origin: Origin,
+        threads: int,
+        all_captured: bool = False,
     ) -> None:
         """`all_captured`: no mail leaves, whoever it is for; its bytes are then made by who reads them
         (`captured.CapturedMessages`)."""
         self._all_captured = all_captured
         self._key_ring, self._return_paths, self._origin = key_ring, return_paths, origin
+        self._set_options = set_options
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sign", initializer=_step_back)
 
     async def __call__(self, claimed: ClaimedMessage) -> Prepared | Refused:
         facts = claimed.facts
         mail_from = await self._return_paths.path_for(facts)
+        require_tls = await self._set_options.requires_tls(facts)
         if claimed.sent is not None:
             # A retry sends exactly what the first attempt sent.
             return Prepared(
@@ -72,12 +81,14 @@ class Preparer:
                 mail_from=mail_from,
                 eight_bit=not claimed.sent.isascii(),
                 new=False,
+                require_tls=require_tls,
             )
         if self._all_captured:
             return Prepared(content=b"", mail_from=mail_from)
         keys = await self._key_ring.keys_for(facts.identity_scope, facts.from_domain)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, prepare, facts, claimed.content, keys, self._origin, mail_from)
+        made = await loop.run_in_executor(self._pool, prepare, facts, claimed.content, keys, self._origin, mail_from)
+        return replace(made, require_tls=True) if require_tls else made
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -17,7 +17,6 @@ from posthouse.domain.quotas import Refusal, SendingLimits, admit
 from posthouse.model.errors import InvalidParameterValue, Throttling
 from posthouse.model.generated import (
     AccountSendingPausedException,
-    ConfigurationSetDoesNotExistException,
     MailFromDomainNotVerifiedException,
     MessageRejected,
 )
@@ -26,14 +25,6 @@ MAX_RECIPIENTS = 50
 MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 _SHOWN = 10
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-def check_configuration_set(name: str) -> None:
-    """Raises for every name: configuration sets cannot be created yet, so none exists."""
-    if name:
-        raise ConfigurationSetDoesNotExistException(
-            f"Configuration set <{name}> does not exist.", configuration_set_name=name
-        )
 
 
 def check_recipient_count(count: int) -> None:

@@ -13,7 +13,7 @@ from posthouse.domain.addresses import Mailbox
 from posthouse.domain.identities import asked_to_verify, candidates, email_address, key_of, vouched_for
 from posthouse.domain.messages import ContentKind
 from posthouse.domain.scope import Caller, Scope
-from posthouse.domain.sending import check_configuration_set, is_verified
+from posthouse.domain.sending import is_verified
 from posthouse.domain.verification import (
     MAX_TEMPLATES,
     Link,
@@ -198,7 +198,6 @@ async def send_custom_verification_email(
     """The account's own mail: its identity signs it, and it is charged to its quota."""
     scope, address = caller.scope, recipient_address(req.email_address)
     template, content = await _find(req.template_name, scope, ctx, sending=True)
-    check_configuration_set(req.configuration_set_name or "")
     await _check_may_send(template, scope, ctx)
     async with ctx.stores.records.reading() as reading:
         known = await reading.identities.get(scope, address)

@@ -6,7 +6,7 @@ import msgspec
 from posthouse.domain.addresses import Mailbox, parse_mailbox
 from posthouse.domain.messages import ContentKind, Draft, Text
 from posthouse.domain.scope import Caller
-from posthouse.domain.sending import check_configuration_set, check_drafted, check_recipient_count, check_size
+from posthouse.domain.sending import check_drafted, check_recipient_count, check_size
 from posthouse.domain.tags import check_tags
 from posthouse.mail import charsets
 from posthouse.model.errors import InvalidParameterValue
@@ -33,7 +33,6 @@ async def send_email(req: SendEmailRequest, caller: Caller, ctx: Context) -> Sen
     return_path = parse_mailbox(req.return_path) if req.return_path else None
     _mailboxes(req.reply_to_addresses)
     check_recipient_count(len(to) + len(cc) + len(bcc))
-    check_configuration_set(req.configuration_set_name or "")
     draft = _draft(req)
     check_drafted(draft)
     _check_charsets(draft)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from posthouse.domain.accounts import in_sandbox, limits_of
 from posthouse.domain.addresses import Mailbox
+from posthouse.domain.configuration_sets import check_may_send
 from posthouse.domain.message_ids import outgoing_id
 from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage
 from posthouse.domain.scope import Caller
@@ -32,6 +33,7 @@ class Submission:
     content_kind: ContentKind
     subject: str
     configuration_set: str = ""
+    """The caller's own, whoever owns the identities; empty: none."""
     tags: tuple[tuple[str, str], ...] = ()
     helo: str = ""
     tls: str = ""
@@ -43,10 +45,12 @@ class Submission:
 async def accept(submission: Submission, ctx: SubmissionContext) -> str:
     """Makes the message durable and returns its MessageId.
 
-    Raises the ServiceError that SES would answer: paused account, access denied, identity not verified, quota or rate
-    exceeded, MAIL FROM domain broken.
+    Raises the ServiceError that SES would answer: configuration set missing or paused, account paused, access denied,
+    identity not verified, quota or rate exceeded, MAIL FROM domain broken.
     """
     scope = submission.caller.scope
+    if name := submission.configuration_set:
+        check_may_send(name, await ctx.facts.configuration_set(scope, name))
     account = await ctx.facts.account(scope)
     check_account(account)
     whose = await authorize(submission, ctx) if submission.arns else Delegation(submission.senders)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.addresses import Mailbox
+from posthouse.domain.configuration_sets import ConfigurationSet, is_set_name
 from posthouse.domain.identities import candidates, key_of
 from posthouse.domain.mail_from import governing, rejects
 from posthouse.domain.policies import IdentityPolicies
@@ -18,6 +19,9 @@ MAX_ENTRIES = 50_000
 
 ACCOUNT = "account"
 """The name of the one account record of a scope."""
+
+MAX_SETS = 10_000
+"""Configuration sets that are kept; one takes a kilobyte, and mostly much less."""
 
 MAX_GRANTS = 1000
 """Identities whose policies are kept as they were read; each may have 80 KB of them."""
@@ -49,6 +53,7 @@ class Facts:
         self._accounts: dict[Scope, Account] = {}
         self._standings: dict[tuple[Scope, str], Standing] = {}
         self._grants: dict[tuple[Scope, str], Grant] = {}
+        self._sets: dict[tuple[Scope, str], ConfigurationSet] = {}
 
     async def account(self, scope: Scope) -> Account:
         version = await self._current()
@@ -98,6 +103,19 @@ class Facts:
                 self._grants[scope, name] = grant
         return grant
 
+    async def configuration_set(self, scope: Scope, name: str) -> ConfigurationSet | None:
+        """None where there is none of that name; only those that exist are kept, since others have no end."""
+        version = await self._current()
+        found = self._sets.get((scope, name))
+        if found is None and is_set_name(name):
+            async with self._records.reading() as reading:
+                found = await reading.configuration_sets.get(scope, name)
+            if len(self._sets) >= MAX_SETS:
+                self._sets.clear()
+            if found is not None and version == self._version:
+                self._sets[scope, name] = found
+        return found
+
     async def _learn(self, scope: Scope, address: str) -> Standing:
         version = self._version
         standing = await self._look_up(scope, address)
@@ -126,6 +144,7 @@ class Facts:
             self._accounts.clear()
             self._standings.clear()
             self._grants.clear()
+            self._sets.clear()
             self._version = version
         return version
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from posthouse.domain.addresses import Mailbox, parse_mailbox
 from posthouse.domain.messages import ContentKind
 from posthouse.domain.scope import Caller
-from posthouse.domain.sending import check_configuration_set, check_recipient_count, check_size
+from posthouse.domain.sending import check_recipient_count, check_size
 from posthouse.domain.tags import check_tags
 from posthouse.mail import mailboxes, submitted
 from posthouse.model.errors import InvalidParameterValue
@@ -53,8 +53,6 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
     return_path = _listed([mailbox for mailbox in mail.return_path if mailbox.address])
     recipients = tuple(map(parse_mailbox, raw.destinations or ())) or _listed((*mail.to, *mail.cc, *mail.bcc))
     check_recipient_count(len(recipients))
-    configuration_set = raw.configuration_set or mail.configuration_set or ""
-    check_configuration_set(configuration_set)
     # SES developer guide: Source, else the Return-Path header, else From hears of bounces and complaints.
     feedback_to = source or (return_path or from_)[0]
     sources = () if source is None else (source,)
@@ -71,7 +69,7 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
             content=mail.raw,
             content_kind=ContentKind.RAW,
             subject=mail.subject,
-            configuration_set=configuration_set,
+            configuration_set=raw.configuration_set or mail.configuration_set or "",
             tags=tags,
             helo=raw.helo,
             tls=raw.tls,
