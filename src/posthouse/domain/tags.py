@@ -1,4 +1,4 @@
-"""Message tags and configuration set names: their rules and SES's texts.
+"""Message tags: their rules and SES's texts.
 
 Source: texts recorded from the live service (the two blanks in them are SES's); the documented limit of 256 is 255 in
 its answers. ``ses:feedback-id-a`` and ``-b`` are the only names with a colon.

@@ -269,6 +269,38 @@ async def test_a_message_that_requires_tls_never_leaves_in_the_clear() -> None:
     assert server.taken == []
 
 
+async def test_a_message_that_requires_tls_goes_to_the_host_that_offers_it() -> None:
+    async with Delivering(prepare=requiring_tls) as d:
+        two_hosts(d)
+        plain = d.network.server("192.0.2.1:25")
+        safe = offering_tls(d, "192.0.2.2:25")
+        await first_result(d)
+    assert (plain.taken, len(safe.taken)) == ([], 1)
+    assert d.queue.event("Delivery").detail["tls"] == "TLSv1.3"
+
+
+async def test_a_message_that_requires_tls_waits_for_a_host_that_is_away_and_may_offer_it() -> None:
+    async with Delivering(prepare=requiring_tls) as d:
+        two_hosts(d)
+        plain = d.network.server("192.0.2.2:25")
+        await first_result(d)
+        assert d.queue.types() == ["Send", "DeliveryDelay"]
+        safe = offering_tls(d, "192.0.2.1:25")
+        await d.queue.until(d.queue.all_final)
+    assert (plain.taken, len(safe.taken)) == ([], 1)
+
+
+async def test_a_message_that_requires_tls_bounces_once_no_host_offers_it() -> None:
+    async with Delivering(prepare=requiring_tls) as d:
+        two_hosts(d)
+        hosts = [d.network.server(f"192.0.2.{number}:25") for number in (1, 2)]
+        await first_result(d)
+    assert [(host.connections, host.taken) for host in hosts] == [(1, []), (1, [])]
+    assert d.queue.states() == {"a@ex.net": RecipientState.BOUNCED}
+    detail = d.queue.event("Bounce").detail
+    assert detail["kind"] == {"type": "Permanent", "subtype": "General"}
+
+
 async def test_a_message_that_requires_tls_waits_where_tls_is_broken() -> None:
     async with Delivering(prepare=requiring_tls) as d:
         server = offering_tls(d)

@@ -32,6 +32,13 @@ CUSTOM_TEMPLATE = {
     "SuccessRedirectionURL": "https://shop.example/yes",
     "FailureRedirectionURL": "https://shop.example/no",
 }
+EVENTS_TO_TOPIC = {
+    "ConfigurationSetName": "news",
+    "EventDestination.Name": "topic",
+    "EventDestination.MatchingEventTypes.member.1": "send",
+    "EventDestination.SNSDestination.TopicARN": TOPIC,
+}
+REDIRECT = {"ConfigurationSetName": "news", "TrackingOptions.CustomRedirectDomain": f"links.{DOMAIN}"}
 
 FURNITURE: tuple[tuple[str, Form], ...] = (
     ("VerifyDomainIdentity", {"Domain": DOMAIN}),
@@ -42,7 +49,10 @@ FURNITURE: tuple[tuple[str, Form], ...] = (
     ("SetIdentityMailFromDomain", {"Identity": DOMAIN, "MailFromDomain": SUBDOMAIN}),
     ("PutIdentityPolicy", {"Identity": DOMAIN, "PolicyName": "partner", "Policy": POLICY}),
     ("CreateCustomVerificationEmailTemplate", CUSTOM_TEMPLATE),
-    ("SendEmail", MAIL),
+    ("CreateConfigurationSet", {"ConfigurationSet.Name": "news"}),
+    ("CreateConfigurationSetEventDestination", EVENTS_TO_TOPIC),
+    ("CreateConfigurationSetTrackingOptions", REDIRECT),
+    ("SendEmail", {**MAIL, "ConfigurationSetName": "news"}),
     ("UpdateAccountSendingEnabled", {"Enabled": "false"}),
 )
 """Made in this order by the owner; operations that are not built are passed over."""
@@ -63,11 +73,18 @@ def of(repeats: bool = False, **parameters: Any) -> Example:
 
 
 EXAMPLES: dict[str, Example] = {
+    "CreateConfigurationSet": of(ConfigurationSet__Name="news"),
+    "CreateConfigurationSetEventDestination": Example(EVENTS_TO_TOPIC),
+    "CreateConfigurationSetTrackingOptions": Example(REDIRECT),
     "CreateCustomVerificationEmailTemplate": Example(CUSTOM_TEMPLATE),
+    "DeleteConfigurationSet": of(ConfigurationSetName="news"),
+    "DeleteConfigurationSetEventDestination": of(ConfigurationSetName="news", EventDestinationName="topic"),
+    "DeleteConfigurationSetTrackingOptions": of(ConfigurationSetName="news"),
     "DeleteCustomVerificationEmailTemplate": of(TemplateName="welcome"),
     "DeleteIdentity": of(Identity=DOMAIN),
     "DeleteIdentityPolicy": of(Identity=DOMAIN, PolicyName="partner"),
     "DeleteVerifiedEmailAddress": of(EmailAddress=ADDRESS),
+    "DescribeConfigurationSet": of(ConfigurationSetName="news"),
     "GetAccountSendingEnabled": of(),
     "GetCustomVerificationEmailTemplate": of(TemplateName="welcome"),
     "GetIdentityDkimAttributes": of(Identities__member__1=DOMAIN, Identities__member__2=f"a@{DOMAIN}"),
@@ -77,10 +94,12 @@ EXAMPLES: dict[str, Example] = {
     "GetIdentityVerificationAttributes": of(Identities__member__1=DOMAIN, Identities__member__2=ADDRESS),
     "GetSendQuota": of(),
     "GetSendStatistics": of(repeats=True),
+    "ListConfigurationSets": of(),
     "ListCustomVerificationEmailTemplates": of(),
     "ListIdentities": of(),
     "ListIdentityPolicies": of(Identity=DOMAIN),
     "ListVerifiedEmailAddresses": of(),
+    "PutConfigurationSetDeliveryOptions": of(ConfigurationSetName="news", DeliveryOptions__TlsPolicy="Require"),
     "PutIdentityPolicy": of(Identity=DOMAIN, PolicyName="second", Policy=POLICY),
     "SendCustomVerificationEmail": of(EmailAddress="new@x.example", TemplateName="welcome"),
     "SendEmail": Example({**MAIL, "SourceArn": IDENTITY_ARN}),
@@ -91,6 +110,10 @@ EXAMPLES: dict[str, Example] = {
     "SetIdentityMailFromDomain": of(Identity=DOMAIN),
     "SetIdentityNotificationTopic": of(Identity=DOMAIN, NotificationType="Bounce"),
     "UpdateAccountSendingEnabled": of(Enabled="true"),
+    "UpdateConfigurationSetEventDestination": Example({**EVENTS_TO_TOPIC, "EventDestination.Enabled": "true"}),
+    "UpdateConfigurationSetReputationMetricsEnabled": of(ConfigurationSetName="news", Enabled="true"),
+    "UpdateConfigurationSetSendingEnabled": of(ConfigurationSetName="news", Enabled="false"),
+    "UpdateConfigurationSetTrackingOptions": Example({**REDIRECT, "TrackingOptions.CustomRedirectDomain": DOMAIN}),
     "UpdateCustomVerificationEmailTemplate": of(TemplateName="welcome", TemplateSubject="Other"),
     "VerifyDomainDkim": Example({"Domain": DOMAIN}, fresh="[a-z2-7]{32}"),
     "VerifyDomainIdentity": of(Domain=DOMAIN),
