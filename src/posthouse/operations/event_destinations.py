@@ -33,7 +33,7 @@ async def _put(name: str, given: model.EventDestination, change: Change, caller:
     destination = _read(name, given, caller.scope.region)
     async with ctx.stores.records.reading() as reading:
         found = await find_set(reading, caller.scope, name)
-    change(name, found, destination)
+    change(name, found, destination)  # may refuse: then nobody is asked in vain
     known = found.destination(destination.name)
     # Before the transaction: topic and stream may be far away, and writers wait for each other.
     if destination.sns_topic and (known is None or known.sns_topic != destination.sns_topic):
