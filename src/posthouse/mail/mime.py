@@ -5,7 +5,7 @@ plain leaf. A walk that met a bound says so: it has not seen everything.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -84,10 +84,13 @@ class _Entity:
     default_type: str = "text/plain"
 
 
-def walk(raw: bytes, fields: list[Field] | None = None, into_messages: bool = False) -> Walk:
+def walk(
+    raw: bytes, fields: list[Field] | None = None, into_messages: bool = False, sealed: Collection[str] = ()
+) -> Walk:
     """The leaves of a message in order; ``fields`` when its header section has been read already.
 
-    ``into_messages`` looks into message/rfc822 parts too, which are leaves otherwise.
+    ``into_messages`` looks into message/rfc822 parts too, which are leaves otherwise. Parts of the types ``sealed`` are
+    leaves though they hold others.
     """
     found = Walk()
     head, body, _ = headers.split(raw)
@@ -96,7 +99,8 @@ def walk(raw: bytes, fields: list[Field] | None = None, into_messages: bool = Fa
     while waiting:
         entity = waiting.pop()
         content_type, parameters = read_type(_first(entity.fields, b"content-type"), entity.default_type)
-        children = _children(raw, entity, content_type, parameters, found, into_messages)
+        is_sealed = content_type in sealed
+        children = [] if is_sealed else _children(raw, entity, content_type, parameters, found, into_messages)
         if children:
             waiting += reversed(children)
         elif len(found.parts) < MAX_PARTS:
