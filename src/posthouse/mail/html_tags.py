@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _BLANK = rb"\t\n\f\r "
-_VALUE = rb"""(?:"([^"]*+)"|'([^']*+)'|([^%b>"'][^%b>]*+)|(?=>))""" % (_BLANK, _BLANK)
+_VALUE = rb"""(?:"[^"]*+"|'[^']*+'|[^%b>"'][^%b>]*+|(?=>))""" % (_BLANK, _BLANK)
 _NAME = rb"[^%b/>][^%b/>=]*+" % (_BLANK, _BLANK)
 _ATTRIBUTE = re.compile(
-    rb"[%b/]*+(?P<name>%b)(?:[%b]*+=[%b]*+%b)?+" % (_BLANK, _NAME, _BLANK, _BLANK, _VALUE), re.DOTALL
+    # No possessive group around one that captures: re of Python 3.11.2 gets lost there (CPython issue 101955).
+    rb"[%b/]*+(?P<name>%b)(?:[%b]*+=[%b]*+(?P<value>%b))?" % (_BLANK, _NAME, _BLANK, _BLANK, _VALUE),
+    re.DOTALL,
 )
 # A quote that is never closed reaches to the end of the text: then nothing matches, and there is no such tag.
 _TAG_END = re.compile(
@@ -89,9 +91,10 @@ def attributes(html: bytes, tag: Piece) -> Iterator[Attribute]:
     at = tag.start + 1 + len(tag.name) + tag.closing
     while (found := _ATTRIBUTE.match(html, at, tag.end)) is not None:
         at = found.end()
-        group = found.lastindex if found.lastindex is not None and found.lastindex > 1 else 0
-        value_start, value_end = found.span(group) if group else (at, at)
-        yield Attribute(found["name"].lower(), found.start("name"), value_start, value_end, at)
+        value_start, value_end = found.span("value") if found["value"] is not None else (at, at)
+        quoted = html[value_start : value_start + 1] in (b'"', b"'") and value_start < value_end
+        name = found["name"].lower()
+        yield Attribute(name, found.start("name"), value_start + quoted, value_end - quoted, at)
 
 
 def _piece(html: bytes, found: re.Match[bytes], foreign: int, cdata_ends: int) -> Piece:

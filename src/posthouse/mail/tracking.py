@@ -1,8 +1,8 @@
 """Open and click tracking: links of an outgoing message lead through us, and a pixel tells that it was opened.
 
 Follows the SES developer guide, "Metrics FAQs" (open and click tracking): ``<a href>`` of HTML parts alone, at most
-250 links, ``ses:no-track`` and ``ses:tags``, ``{{ses:openTracker}}``, and nothing that is no URL by RFC 3986. Every byte
-but the hrefs, those attributes and the pixel stays as it was: HTML that mail programs know is never written anew.
+250 links, ``ses:no-track`` and ``ses:tags``, ``{{ses:openTracker}}``, and nothing that is no URL by RFC 3986. Every
+byte but the hrefs, those attributes and the pixel stays as it was: HTML is never written anew.
 What is signed or encrypted from end to end (RFC 1847, RFC 8551) is left alone, and so are attachments.
 Pure: where links lead to is the plan's business (tracking_tokens).
 """
@@ -25,6 +25,7 @@ SEALED_TYPES = ("multipart/signed", "multipart/encrypted")
 """Not looked into: a changed byte would break what the author signed."""
 
 _NO_TRACK, _TAGS = b"ses:no-track", b"ses:tags"
+_NAME_OF_EQUALS = re.compile(rb"[\t\n\f\r /]*+=")
 _TAG = re.compile(r"[0-9A-Za-z_-]+\Z")
 _CHARS = r"(?:[A-Za-z0-9._~!$&'()*+,;=%s-]|%%[0-9A-Fa-f]{2})"
 # RFC 3986 appendix A, for the two schemes of the web; RFC 9110 section 4.2.1: an empty host is invalid there.
@@ -45,7 +46,7 @@ class Target(NamedTuple):
     """What a tracked link stands for."""
 
     url: str
-    index: int
+    number: int
     """From 1, in the order of the message."""
     tags: tuple[tuple[str, str], ...]
     """Of ``ses:tags``."""
@@ -88,10 +89,19 @@ def rewrite(message: Message, plan: Plan) -> Message | None:
     for page in pages:
         edits, links = _link_edits(page, plan, links)
         edits += _pixel_edits(page, plan, page is with_pixel)
-        rewritten = put_back(raw, page.part, page.html, sorted(edits)) if edits else None
+        rewritten = put_back(raw, page.part, page.html, _in_order(edits)) if edits else None
         if rewritten is not None:
             changed.append(rewritten)
     return _put_together(raw, message.fields, changed) if changed else None
+
+
+def _in_order(edits: list[Edit]) -> list[Edit]:
+    """Without those that stand in another, as a placeholder in an attribute that goes."""
+    ordered: list[Edit] = []
+    for edit in sorted(edits):
+        if not ordered or edit.start >= ordered[-1].end:
+            ordered.append(edit)
+    return ordered
 
 
 def _html_parts(raw: bytes, fields: list[Field]) -> Iterator[Part]:
@@ -160,7 +170,7 @@ def _link_edits(page: _Page, plan: Plan, links: int) -> tuple[list[Edit], int]:
         found: dict[bytes, html_tags.Attribute] = {}
         for attribute in html_tags.attributes(page.html, anchor):
             if attribute.name in (_NO_TRACK, _TAGS):
-                edits += _removal(page.html, attribute)
+                edits.append(_removal(page.html, attribute))
             found.setdefault(attribute.name, attribute)
         href = found.get(b"href")
         if href is None or _NO_TRACK in found or links >= MAX_LINKS:
@@ -174,17 +184,15 @@ def _link_edits(page: _Page, plan: Plan, links: int) -> tuple[list[Edit], int]:
     return edits, links
 
 
-def _removal(html: bytes, attribute: html_tags.Attribute) -> list[Edit]:
+def _removal(html: bytes, attribute: html_tags.Attribute) -> Edit:
     start, end = attribute.start, attribute.end
-    after = html[end : end + 1]
-    rest = html[end : end + 64].lstrip(b"\t\n\f\r /")
-    if rest[:1] in (b"=", b""):
-        # A name that begins with "=" follows, or might: with this one gone it would be the value of the one before.
-        return []
-    if after in b"\t\n\f\r >":
-        # The blank before it goes too, unless something stands there that needs one behind it.
-        start -= html[start - 1 : start] in (b" ", b"\t")
-    return [Edit(start, end, b"")]
+    if _NAME_OF_EQUALS.match(html, end):
+        # What follows would be the value of the attribute before this one; a slash keeps them apart.
+        return Edit(start, end, b"/")
+    if html[end : end + 1] in b"\t\n\f\r >" and html[start - 1 : start] in (b" ", b"\t"):
+        # The blank before it goes too: nothing stands there that needs one behind it.
+        start -= 1
+    return Edit(start, end, b"")
 
 
 def _url(written: bytes) -> str | None:

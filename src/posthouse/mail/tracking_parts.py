@@ -16,8 +16,8 @@ from posthouse.mail.mime import Part
 _PLAIN = ("", "7bit", "8bit", "binary")
 _ESCAPE = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*+\r?\n|\Z)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*+={0,2}\Z")
-# 24 characters are 72 even where all of them are escaped: a line of 76 holds them (RFC 2045 section 6.7).
-_CHUNK = re.compile(rb".{1,24}", re.DOTALL)
+# RFC 2045 section 6.7 allows 76 characters; the "=" at the end is one, an escaped dash at the start two more.
+_LINE = 73
 _ENCODING = b"content-transfer-encoding"
 _QUOTED_PRINTABLE = Field(_ENCODING, b"Content-Transfer-Encoding: quoted-printable\r\n")
 
@@ -96,17 +96,24 @@ def _edited_quoted(encoded: bytes, edits: Sequence[Edit]) -> bytes:
     for edit, start, end in zip(edits, offsets, offsets, strict=False):
         pieces.append(encoded[at:start])
         if edit.new:
-            pieces.append(b"=\r\n%b=\r\n" % b"=\r\n".join(map(_quoted, _CHUNK.findall(edit.new))))
+            pieces += [b"=\r\n", *_quoted_lines(edit.new)]
         elif b"\n" in encoded[start:end]:
             pieces.append(b"=\r\n")
         at = end
     return b"".join([*pieces, encoded[at:]])
 
 
-def _quoted(chunk: bytes) -> bytes:
-    """A piece of a line; one that began with a dash might be taken for a boundary."""
-    escaped = chunk.replace(b"=", b"=3D")
-    return b"=2D" + escaped[1:] if escaped.startswith(b"-") else escaped
+def _quoted_lines(text: bytes) -> Iterator[bytes]:
+    """ASCII text without line ends in lines of quoted-printable, each with its soft line end."""
+    escaped = text.replace(b"=", b"=3D")
+    at = 0
+    while at < len(escaped):
+        end = at + _LINE
+        within = escaped.rfind(b"=", end - 2, end)
+        line = escaped[at : end if within < 0 or end >= len(escaped) else within]
+        at += len(line)
+        # A line that began with a dash might be taken for a boundary.
+        yield b"=2D%b=\r\n" % line[1:] if line.startswith(b"-") else line + b"=\r\n"
 
 
 def _encoded_offsets(encoded: bytes, wanted: Sequence[int]) -> Iterator[int]:

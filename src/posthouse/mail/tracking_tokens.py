@@ -42,7 +42,7 @@ class TrackedLink(msgspec.Struct, frozen=True, kw_only=True):
     """What a followed link says."""
 
     mail: TrackedMail
-    index: int
+    number: int
     """Which link of the message, from 1."""
     url: str
     """Where it leads."""
@@ -57,7 +57,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     account: str
     region: str
     configuration_set: str
-    index: int = 0
+    number: int = 0
     url: str = ""
     tags: tuple[tuple[str, str], ...] = ()
 
@@ -85,7 +85,7 @@ class TrackingTokens:
 
     def clicked(self, link: TrackedLink) -> str:
         mail = link.mail
-        packed = _Packed(_pack(mail.message_id), *mail.scope, mail.configuration_set, link.index, link.url, link.tags)
+        packed = _Packed(_pack(mail.message_id), *mail.scope, mail.configuration_set, link.number, link.url, link.tags)
         return self._seal(_CLICK, packed)
 
     def read_opened(self, token: str) -> TrackedMail | None:
@@ -98,7 +98,7 @@ class TrackingTokens:
         packed = self._unseal(_CLICK, token)
         if packed is None:
             return None
-        return TrackedLink(mail=_mail(packed), index=packed.index, url=packed.url, tags=packed.tags)
+        return TrackedLink(mail=_mail(packed), number=packed.number, url=packed.url, tags=packed.tags)
 
     def _seal(self, purpose: bytes, packed: _Packed) -> str:
         return _written(self._siv().encrypt(_encode(packed), [purpose]))
