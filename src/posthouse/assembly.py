@@ -58,6 +58,8 @@ from posthouse.wire.smtp_server import ServerProtocol
 if TYPE_CHECKING:
     from posthouse.delivery.key_ring import KeyRing
     from posthouse.delivery.prepare import Origin
+    from posthouse.delivery.set_options import SetOptions
+    from posthouse.mail.tracking_tokens import TrackingTokens
 
 log = logging.getLogger("posthouse.assembly")
 
@@ -299,6 +301,9 @@ class Process:
                 login_required=config.auth.mode == "strict",
                 session_key=_key_for(config, b"console session"),
                 links=ctx.links,
+                tracking=_tracking_tokens(config),
+                keep_addresses=config.tracking.keep_addresses,
+                trusted_proxies=config.http.trusted_proxies,
                 default_scope=Scope(config.auth.account_id, DEFAULT_REGION),
                 account_defaults=ctx.defaults,
                 service_domain=config.identities.service_domain,
@@ -404,15 +409,13 @@ class Process:
         from posthouse.delivery.owner import own_name
         from posthouse.delivery.prepare import Preparer
         from posthouse.delivery.return_paths import ReturnPaths
-        from posthouse.delivery.set_options import SetOptions
         from posthouse.delivery.worker import DeliveryWorker
 
         config = self._config
         identities = config.identities
-        key_ring, origin = _signing(config, ctx.stores)
+        key_ring, set_options, origin = _signing(config, ctx.stores)
         return_paths = ReturnPaths(ctx.stores.records, identities.service_domain, _key_for(config, b"return paths"))
         settings = delivery_settings(config)
-        set_options = SetOptions(ctx.stores.records)
         preparer = Preparer(key_ring, return_paths, set_options, origin, SIGNING_THREADS, settings.routing.captures_all)
         await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
         worker = DeliveryWorker(
@@ -503,13 +506,25 @@ class EmbeddedHttp(uvicorn.Server):
         yield
 
 
-def _signing(config: Config, stores: Stores) -> "tuple[KeyRing, Origin]":
+def _signing(config: Config, stores: Stores) -> "tuple[KeyRing, SetOptions, Origin]":
     from posthouse.delivery.key_ring import KeyRing
     from posthouse.delivery.prepare import Origin
+    from posthouse.delivery.set_options import SetOptions
+    from posthouse.delivery.tracking import TrackingLinks
 
     identities = config.identities
     key_ring = KeyRing(stores.records, identities.service_domain, identities.service_signature)
-    return key_ring, Origin(identities.service_domain, next(iter(config.delivery.source_ips), "127.0.0.1"))
+    outgoing_ip = next(iter(config.delivery.source_ips), "127.0.0.1")
+    # Without a web door of our own and without http.public_url nobody could follow a link.
+    tracks = config.tracking.enabled and config.http.public_url
+    links = TrackingLinks(_tracking_tokens(config), config.http.public_url) if tracks else None
+    return key_ring, SetOptions(stores.records), Origin(identities.service_domain, outgoing_ip, links)
+
+
+def _tracking_tokens(config: Config) -> "TrackingTokens":
+    from posthouse.mail.tracking_tokens import TrackingTokens
+
+    return TrackingTokens(lambda: _key_for(config, b"tracking links"))
 
 
 def delivery_settings(config: Config) -> DeliverySettings:

@@ -139,6 +139,10 @@ ADDRESSES = Kind(
     "a list of IP addresses",
     lambda raw: tuple(str(ipaddress.ip_address(_text(item))) for item in _items(raw)),
 )
+NETWORKS = Kind(
+    "a list of IP addresses and networks like 10.0.0.0/8",
+    lambda raw: tuple(str(ipaddress.ip_network(_text(item))) for item in _items(raw)),
+)
 ROUTES = Kind('a map of recipient domain (or "*") to "host:port"', partial(_pairs, pattern=_HOST_PORT))
 URLS_BY_NAME = Kind("a map of name to http(s) URL", partial(_pairs, pattern=r"https?://\S+"))
 
@@ -189,6 +193,9 @@ class Http:
     public_url: str = setting(url("http", "https"), None, "base of every link put into a mail; derived when not set")
     tls_cert: str | None = setting(TEXT, None, "PEM file")
     tls_key: str | None = setting(TEXT, None, "PEM file")
+    trusted_proxies: tuple[str, ...] = setting(
+        NETWORKS, [], "networks of proxies whose X-Forwarded-For says who opened a mail or followed a link"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,6 +371,9 @@ class Scan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
     enabled: bool = setting(BOOLEAN, True, "rewrite links and add the pixel where a destination asks for it")
+    keep_addresses: bool = setting(
+        BOOLEAN, True, "events of openings and clicks have the reader's IP address and user agent; false: empty"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from posthouse.ports.mailstore import MessageFilter, Messages
 if TYPE_CHECKING:
     from posthouse.delivery.key_ring import KeyRing
     from posthouse.delivery.prepare import Origin
+    from posthouse.delivery.set_options import SetOptions
 
 log = logging.getLogger("posthouse.delivery")
 
@@ -28,11 +29,11 @@ _KEPT_LINE = reply_line(KEPT)
 class CapturedMessages:
     """`ports.Messages` whose `sent` also has what captured mail would have been."""
 
-    def __init__(self, messages: Messages, signing: "Callable[[], tuple[KeyRing, Origin]]") -> None:
+    def __init__(self, messages: Messages, signing: "Callable[[], tuple[KeyRing, SetOptions, Origin]]") -> None:
         """`signing` is asked once, when the first captured mail is read: a door that nobody looks through starts
         without what it takes to sign."""
         self._messages, self._signing = messages, signing
-        self._ready: tuple[KeyRing, Origin] | None = None
+        self._ready: tuple[KeyRing, SetOptions, Origin] | None = None
 
     async def sent(self, scope: Scope, message_id: str) -> bytes | None:
         stored = await self._messages.sent(scope, message_id)
@@ -51,10 +52,11 @@ class CapturedMessages:
         from posthouse.delivery.prepare import prepare
 
         self._ready = self._ready or self._signing()
-        key_ring, origin = self._ready
+        key_ring, set_options, origin = self._ready
         keys = await key_ring.keys_for(facts.identity_scope, facts.from_domain)
+        sent_by = await set_options.of(facts)
         try:
-            made = await asyncio.to_thread(prepare, facts, content, keys, origin, "")
+            made = await asyncio.to_thread(prepare, facts, content, keys, origin, "", sent_by)
         except Exception:
             # Whoever looks still sees what was asked for.
             log.exception("preparing captured message %s failed", facts.message_id)

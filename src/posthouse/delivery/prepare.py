@@ -1,7 +1,8 @@
-"""What leaves: composed or edited, stamped, signed. Once per message; the same message gives the same bytes.
+"""What leaves: composed or edited, tracked, stamped, signed. Once per message; the same message gives the same bytes.
 
 Source: SES developer guide, "Header fields": what is added, replaced and removed. Everything here is a function of
-the stored message and the keys, so that a crash between preparing and settling makes the same message again.
+the stored message, the keys and the configuration set, so that a crash between preparing and settling makes the same
+message again.
 """
 
 import asyncio
@@ -21,11 +22,14 @@ from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepared import Prepared, Refused
 from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
+from posthouse.delivery.tracking import TrackingLinks
+from posthouse.domain.configuration_sets import ConfigurationSet
 from posthouse.domain.messages import ContentKind, Draft, MessageFacts
 from posthouse.mail.compose import compose_message
 from posthouse.mail.dkim import SigningKey, sign
 from posthouse.mail.headers import Message, read
 from posthouse.mail.outgoing import Stamp, assemble, crlf, date_value, rewrite_head
+from posthouse.mail.tracking import rewrite
 from posthouse.ports.mailstore import ClaimedMessage
 
 _decode_draft = msgspec.json.Decoder(Draft).decode
@@ -38,6 +42,8 @@ class Origin:
     service_domain: str
     outgoing_ip: str
     """Shown in X-SES-Outgoing."""
+    tracking: TrackingLinks | None = None
+    """Where tracked links lead; None: nothing is tracked (``tracking.enabled``)."""
 
 
 SIGNING_NICENESS = 15
@@ -86,8 +92,11 @@ class Preparer:
         if self._all_captured:
             return Prepared(content=b"", mail_from=mail_from)
         keys = await self._key_ring.keys_for(facts.identity_scope, facts.from_domain)
+        sent_by = await self._set_options.of(facts)
         loop = asyncio.get_running_loop()
-        made = await loop.run_in_executor(self._pool, prepare, facts, claimed.content, keys, self._origin, mail_from)
+        made = await loop.run_in_executor(
+            self._pool, prepare, facts, claimed.content, keys, self._origin, mail_from, sent_by
+        )
         return replace(made, require_tls=True) if require_tls else made
 
     def close(self) -> None:
@@ -95,11 +104,16 @@ class Preparer:
 
 
 def prepare(
-    facts: MessageFacts, content: bytes, keys: Sequence[SigningKey], origin: Origin, mail_from: str
+    facts: MessageFacts,
+    content: bytes,
+    keys: Sequence[SigningKey],
+    origin: Origin,
+    mail_from: str,
+    sent_by: ConfigurationSet | None = None,
 ) -> Prepared:
-    """The bytes that leave; `mail_from` is their envelope sender. CPU work of some 0.5 ms with an RSA key: call it in
-    a thread."""
-    message = _message(facts, content)
+    """The bytes that leave; `mail_from` is their envelope sender, `sent_by` the configuration set. CPU work of some
+    0.5 ms with an RSA key: call it in a thread."""
+    message = _tracked(_message(facts, content), facts, origin, sent_by)
     fields = rewrite_head(message.fields, _stamp(facts, origin))
     signatures = sign(fields, message.body, keys, facts.accepted_ms // 1000) if keys else []
     leaving = assemble(signatures, fields, message.body)
@@ -115,6 +129,11 @@ def _message(facts: MessageFacts, content: bytes) -> Message:
     if facts.content_kind is ContentKind.DRAFT:
         return compose_message(_decode_draft(content), facts.message_id)
     return read(crlf(content))
+
+
+def _tracked(message: Message, facts: MessageFacts, origin: Origin, sent_by: ConfigurationSet | None) -> Message:
+    plan = origin.tracking.plan(facts, sent_by) if origin.tracking is not None else None
+    return message if plan is None else rewrite(message, plan) or message
 
 
 def _stamp(facts: MessageFacts, origin: Origin) -> Stamp:

@@ -1,31 +1,31 @@
 """The web door as assembly sees it: one ASGI application that costs nothing until somebody looks.
 
-Health and metrics are answered here, without a framework: probes ask often, and a process that nobody browses should
-neither load nor keep what pages need (0.3 s and some 15 MB). The rest is loaded at the first request for it, in a
-thread, so that callers of the SES API beside it do not wait.
+Health, metrics and tracked links are answered without a framework: probes and readers of mail ask often, and a process
+that nobody browses should neither load nor keep what pages need (0.3 s and some 15 MB). The rest is loaded at the first
+request for it, in a thread, so that callers of the SES API beside it do not wait.
 """
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
+from posthouse.web.asgi import App, Receive, Scope, Send
 from posthouse.web.context import WebContext
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def build_app(ctx: WebContext) -> App:
-    """Everything of contract §4 but ``POST /``: health, metrics, admin API, ``/_aws/ses``, console."""
+    """Everything of contract §4 but ``POST /``: health, metrics, tracked links, admin API, ``/_aws/ses``, console."""
     loading = asyncio.Lock()
     site: App | None = None
+    tracking: App | None = None
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal site
+        nonlocal site, tracking
         if scope["type"] != "http":
+            return
+        if scope["path"].startswith("/t/"):
+            tracking = tracking or _load_tracking(ctx)
+            await tracking(scope, receive, send)
             return
         probe = _PROBES.get(scope["path"])
         if probe is not None:
@@ -37,6 +37,12 @@ def build_app(ctx: WebContext) -> App:
         await site(scope, receive, send)
 
     return app
+
+
+def _load_tracking(ctx: WebContext) -> App:
+    from posthouse.web.tracking import TrackingDoor
+
+    return TrackingDoor(ctx)
 
 
 def _load() -> Callable[[WebContext], App]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import Links
+from posthouse.mail.tracking_tokens import TrackingTokens
 from posthouse.ports.clock import Clock
 from posthouse.ports.stores import Stores
 from posthouse.ports.wakeups import Wakeups
@@ -30,10 +31,16 @@ class WebContext:
     """Signs session cookies and form tokens; the same in every process of an installation."""
     links: Links
     """Reads the links of verification mail."""
+    tracking: TrackingTokens
+    """Reads tracked links and pixels."""
     default_scope: Scope
     account_defaults: AccountDefaults
     service_domain: str
     """``identities.service_domain``: where DKIM keys are published."""
+    keep_addresses: bool = True
+    """``tracking.keep_addresses``: who opens a mail or follows a link is kept with his address and user agent."""
+    trusted_proxies: tuple[str, ...] = ()
+    """``http.trusted_proxies``."""
     public_hosts: frozenset[str] = frozenset()
     """Lower-case host names, without port, under which this server is meant to be reached."""
     http_endpoint: str = "http://127.0.0.1:8025"

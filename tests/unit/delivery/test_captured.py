@@ -6,6 +6,7 @@ from tests.support.context import Callers, Ses, open_ses
 from posthouse.delivery.captured import CapturedMessages
 from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepare import Origin
+from posthouse.delivery.set_options import SetOptions
 from posthouse.domain.messages import RecipientState
 from posthouse.domain.outcomes import reply_line
 from posthouse.domain.routing import KEPT, Hop, RoutingTable
@@ -30,7 +31,11 @@ async def test_captured_mail_is_signed_for_who_reads_it() -> None:
         message_id = await send(ses)
         messages = CapturedMessages(
             stores.messages,
-            lambda: (KeyRing(stores.records, "posthouse.test", "none"), Origin("posthouse.test", "127.0.0.1")),
+            lambda: (
+                KeyRing(stores.records, "posthouse.test", "none"),
+                SetOptions(stores.records),
+                Origin("posthouse.test", "127.0.0.1"),
+            ),
         )
         assert await messages.sent(scope, message_id) is None, "it is still queued"
         await stores.queue.claim("worker", ses.clock.now_ms(), 1000, 10)

@@ -16,6 +16,7 @@ from posthouse.domain.messages import ContentKind, Direction, Draft, MessageFact
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import Links
+from posthouse.mail.tracking_tokens import TrackingTokens
 from posthouse.ports.credentials import Credential
 from posthouse.ports.mailstore import RecipientResult, Settlement
 from posthouse.ports.stores import Stores
@@ -75,6 +76,7 @@ class House:
             "login_required": False,
             "session_key": b"k" * 32,
             "links": Links(lambda: b"a key for links", "http://mail.example.org"),
+            "tracking": TrackingTokens(lambda: b"k" * 32),
             "default_scope": HOME,
             "account_defaults": DEFAULTS,
             "service_domain": "posthouse.test",
