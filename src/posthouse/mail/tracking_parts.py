@@ -15,6 +15,8 @@ from posthouse.mail.mime import Part
 
 _PLAIN = ("", "7bit", "8bit", "binary")
 _ESCAPE = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*+\r?\n|\Z)")
+# At the end of a piece: no escape, but it would be one with what comes to stand behind it.
+_LONE_EQUALS = re.compile(rb"=([^\n]?)\Z")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*+={0,2}\Z")
 # RFC 2045 section 6.7 allows 76 characters; the "=" at the end is one, an escaped dash at the start two more.
 _LINE = 73
@@ -94,7 +96,7 @@ def _edited_quoted(encoded: bytes, edits: Sequence[Edit]) -> bytes:
     pieces: list[bytes] = []
     at = 0
     for edit, start, end in zip(edits, offsets, offsets, strict=False):
-        pieces.append(encoded[at:start])
+        pieces.append(_LONE_EQUALS.sub(rb"=3D\1", encoded[at:start]))
         if edit.new:
             pieces += [b"=\r\n", *_quoted_lines(edit.new)]
         elif b"\n" in encoded[start:end]:

@@ -99,6 +99,13 @@ def test_quoted_printable_is_edited_where_it_stands() -> None:
     assert targets == [Target("https://a.example/?x", 1, (("x", "y"),))]
 
 
+def test_an_equals_sign_that_escapes_nothing_still_does_so() -> None:
+    body = b"<p>=<a href=https://a.example/>=4{{ses:openTracker}}1</p>"
+    head = ("Content-Type: text/html", "Content-Transfer-Encoding: quoted-printable")
+    changed = tracked(message(*head, body=body))
+    assert contents(changed) == [f"<p>=<a href={LONG}/1>=41</p>".encode()]
+
+
 def test_a_line_too_long_makes_a_part_quoted_printable() -> None:
     html = b"<p>=" + b"x" * 970 + b'<a href="https://a.example/">x</a>\r\n.\r\n'
     head, body = multipart(
