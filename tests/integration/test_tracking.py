@@ -2,14 +2,17 @@
 
 import http.client
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 from tests.support.sdk import ses_client
 from tests.support.server import Server
 
+CHROMIUM = shutil.which("chromium")
 TARGET = "https://shop.example/track?o=7741&c=2#top"
 HTML = f"""<html><body><p>Hi <a ses:tags="position:footer;" href="{TARGET.replace("&", "&amp;")}">there</a>,
 <a href="mailto:help@shop.example">write</a> or <a ses:no-track href="https://shop.example/out">leave</a></p></body></html>"""
@@ -111,6 +114,32 @@ def test_links_outlive_a_restart(server: Server, ses: Any) -> None:
     assert captured(server, message_id)["html"] == html
     assert ask(server, link)[:2] == (302, TARGET)
     events(server, message_id, "Click", 1)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+def test_a_browser_follows_a_link_in_the_consoles_mail(server: Server, ses: Any) -> None:
+    """In the console a mail's frame may go nowhere else: the click is counted, and its target is not loaded."""
+    message_id = send(ses, "hugh@mail.example")
+    captured(server, message_id)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            page = browser.new_page(user_agent=AGENT)
+            outside: list[str] = []
+            page.route(
+                lambda url: not url.startswith((server.url, "data:")),
+                lambda r: (outside.append(r.request.url), r.abort()),
+            )
+            page.goto(f"{server.url}/console/messages/{message_id}?view=html&remote=1")
+            [opened] = events(server, message_id, "Open", 1)
+            with page.expect_event("requestfailed", lambda request: "/t/c/" in request.url):
+                page.frame_locator("iframe").get_by_text("there").click()
+            [clicked] = events(server, message_id, "Click", 1)
+        finally:
+            browser.close()
+    assert clicked["detail"]["link"] == TARGET
+    assert opened["detail"]["user_agent"] == clicked["detail"]["user_agent"] == AGENT
+    assert outside == []
 
 
 def test_mail_that_no_destination_asks_about_is_as_it_was_written(server: Server, ses: Any) -> None:

@@ -159,6 +159,28 @@ def _bounce(event: Event, signers: Sequence[str]) -> Step:
     return _step(event, BAD, title, reply, (("Bounce type", " / ".join(part for part in kind_of(event) if part)),))
 
 
+def _seen(title: str) -> "Teller":
+    """An opening or a click (keys: web/tracking)."""
+
+    def tell(event: Event, signers: Sequence[str]) -> Step:
+        detail = event.detail
+        more = (
+            ("Link tags", _link_tags(detail.get("link_tags"))),
+            ("Address", _word(detail, "ip")),
+            ("User agent", _word(detail, "user_agent")),
+        )
+        sign = _word(detail, "prefetch_sign")
+        tone, by = (PLAIN, f" by a program ({sign})") if sign else (GOOD, "")
+        return _step(event, tone, title + by, _word(detail, "link"), more)
+
+    return tell
+
+
+def _link_tags(tags: Any) -> str:
+    lists = [(key, value) for key, value in tags.items() if isinstance(value, list)] if isinstance(tags, dict) else []
+    return ", ".join(f"{key}: {value}" for key, values in lists for value in values)
+
+
 def _told(tone: str, title: str) -> "Teller":
     return lambda event, signers: _step(event, tone, title, reply_of(event))
 
@@ -177,8 +199,8 @@ _TELL: dict[EventType, Teller] = {
     EventType.REJECT: _told(BAD, "Rejected"),
     EventType.RENDERING_FAILURE: _told(BAD, "Could not be rendered"),
     EventType.COMPLAINT: _told(BAD, "Complaint"),
-    EventType.OPEN: _told(GOOD, "Opened"),
-    EventType.CLICK: _told(GOOD, "Link clicked"),
+    EventType.OPEN: _seen("Opened"),
+    EventType.CLICK: _seen("Link followed"),
     EventType.RECEIVED: _told(PLAIN, "Taken in"),
     EventType.DROPPED: _told(BAD, "Dropped by an operator"),
 }

@@ -171,13 +171,48 @@ def test_recipients_with_different_answers_are_each_told() -> None:
     assert (facts["a@x.example"], facts["b@x.example"]) == ("550 5.1.1 No such user", "550 5.1.1 Moved")
 
 
+def test_openings_and_clicks_say_by_what_and_to_where() -> None:
+    seen = {"ip": "198.51.100.88", "user_agent": "Firefox", "prefetch": False}
+    clicked = {**seen, "link": "https://shop.example/", "link_tags": {"a": ["b", "c"]}}
+    scanned = {**seen, "prefetch": True, "prefetch_sign": "scanner"}
+    found = steps(
+        stored(status(RecipientState.DELIVERED)),
+        logged(
+            *(_tracked(EventType.CLICK, clicked), _tracked(EventType.OPEN, seen), _tracked(EventType.OPEN, scanned))
+        ),
+    )[1:]
+    assert [(step.title, step.tone, step.text) for step in found] == [
+        ("Link followed", "good", "https://shop.example/"),
+        ("Opened", "good", ""),
+        ("Opened by a program (scanner)", "plain", ""),
+    ]
+    facts = {fact.name: fact.value for fact in found[0].facts}
+    assert facts == {"Link tags": "a: b, a: c", "Address": "198.51.100.88", "User agent": "Firefox"}
+
+
+def _tracked(type: EventType, detail: dict[str, Any]) -> Event:
+    return Event(scope=HOME, message_id="m-1", type=type, at_ms=NOW_MS, detail=detail)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
 KEYS = st.sampled_from(
-    ["kind", "recipients", "smtp_response", "tls", "conversation", "until_ms", "attempt", "remote_ip", "duration_ms"]
+    [
+        "link_tags",
+        "prefetch_sign",
+        "kind",
+        "recipients",
+        "smtp_response",
+        "tls",
+        "conversation",
+        "until_ms",
+        "attempt",
+        "remote_ip",
+        "duration_ms",
+    ]
 )
 
 
