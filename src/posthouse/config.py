@@ -94,6 +94,8 @@ def _choice(raw: Any, options: tuple[str, ...]) -> str:
 
 def _url(raw: Any, schemes: tuple[str, ...]) -> str:
     parts = urlsplit(_text(raw))
+    if parts.scheme != "file":
+        _matching(raw, r"[!-~]+")  # RFC 3986 is ASCII; these stand in mails and on the wire
     if parts.scheme not in schemes or (not parts.netloc and parts.scheme != "file"):
         raise ValueError
     _ = parts.port  # raises ValueError where the port is no number

@@ -58,6 +58,15 @@ def test_a_map_in_the_environment_is_json() -> None:
         ),
         ({"SMTP__LISTEN": "127.0.0.1:1"}, "smtp.listen: unknown key (did you mean http.listen?)"),
         ({"DNS__RESOLVERS": "dns.example"}, "dns.resolvers = 'dns.example': allowed is a list of ip[:port]"),
+        (
+            {"HTTP__PUBLIC_URL": "https://b\u00fccher.example"},
+            "http.public_url = 'https://b\u00fccher.example': allowed is a URL that begins with http://, https://",
+        ),
+        (
+            {"HTTP__TRUSTED_PROXIES": "10.0.0.0/8, proxy.example"},
+            "http.trusted_proxies = '10.0.0.0/8, proxy.example': allowed is a list of IP addresses and networks like "
+            "10.0.0.0/8",
+        ),
         ({"DELIVERY__MODE": "relay"}, 'delivery.relay is not set: with delivery.mode = "relay" allowed is a URL'),
         ({"HTTP__TLS_CERT": "x.pem"}, "http.tls_cert, http.tls_key: allowed is both or none"),
         (
