@@ -40,6 +40,7 @@ from posthouse.domain.verification import Links
 from posthouse.operations.binding import bound_operations
 from posthouse.operations.context import Context
 from posthouse.ports.credentials import Credential
+from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
 from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Wakeups
@@ -108,10 +109,12 @@ async def open_context(config: Config) -> AsyncIterator[tuple[Context, Wakeups]]
     async with _open_wakeups(config) as wakeups:
         stores = await open_stores(config.database.url, config.data_path, clock, wakeups)
         topics = _topics(config, stores, clock)
+        receipt = _receipt_ports(config)
         stores.messages = CapturedMessages(stores.messages, lambda: _signing(config, stores))
         try:
-            yield _context(config, stores, clock, topics), wakeups
+            yield _context(config, stores, clock, topics, receipt), wakeups
         finally:
+            await receipt.close()
             await topics.close()
             await stores.close()
 
@@ -144,7 +147,28 @@ def _topics(config: Config, stores: Stores, clock: SystemClock) -> Topics:
     return AwsTopics(config.aws.sns_endpoint_url or config.aws.endpoint_url)
 
 
-def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics) -> Context:
+def _receipt_ports(config: Config) -> ReceiptPorts:
+    """What receipt rules act on; each by its own backend."""
+    from posthouse.adapters.local_data_keys import LocalDataKeys
+    from posthouse.adapters.local_functions import LocalFunctions
+    from posthouse.adapters.local_objects import LocalObjects
+    from posthouse.adapters.not_built import NoDataKeys, NoFunctions, NoObjects
+
+    local = config.local
+    return ReceiptPorts(
+        objects=LocalObjects(config.data_path / "s3", os.urandom, local.auto_create, local.buckets)
+        if config.s3.backend == "local"
+        else NoObjects(),
+        functions=LocalFunctions(config.lambda_.functions, local.auto_create, None)
+        if config.lambda_.backend == "local"
+        else NoFunctions(),
+        data_keys=LocalDataKeys(lambda: _key_for(config, b"data keys"), os.urandom)
+        if config.kms.backend == "local"
+        else NoDataKeys(),
+    )
+
+
+def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics, receipt: ReceiptPorts) -> Context:
     defaults = account_defaults(config)
     submission = SubmissionContext(
         stores.submissions,
@@ -162,6 +186,7 @@ def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics)
         defaults=defaults,
         streams=LocalStreams(),
         topics=topics,
+        receipt=receipt,
         auto_verify=config.identities.auto_verify,
         links=Links(lambda: _key_for(config, b"verification links"), config.http.public_url or ""),
         service_domain=config.identities.service_domain,

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.receipt import MemoryReceipt
+
 from posthouse.adapters.local_streams import LocalStreams
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.domain.accounts import AccountDefaults
@@ -77,6 +79,7 @@ async def open_ses(
     preset_topics: tuple[str, ...] = (),
     streams: Streams | None = None,
     topics: Topics | None = None,
+    receipt: MemoryReceipt | None = None,
     directory: Path | None = None,
     seed: int = 7,
 ) -> AsyncIterator[Ses]:
@@ -105,6 +108,7 @@ async def open_ses(
                 defaults=defaults,
                 streams=streams or LocalStreams(),
                 topics=topics or local,
+                receipt=(receipt or MemoryReceipt()).ports,
                 auto_verify=auto_verify,
                 links=links,
                 service_domain="posthouse.test",

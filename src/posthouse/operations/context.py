@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.verification import Links
 from posthouse.ports.clock import Clock
+from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
 from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
@@ -22,6 +23,8 @@ class Context:
     defaults: AccountDefaults
     streams: Streams
     topics: Topics
+    receipt: ReceiptPorts
+    """What the actions of receipt rules work on."""
     auto_verify: bool
     """A verification that is asked for succeeds at once."""
     links: Links

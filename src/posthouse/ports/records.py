@@ -14,6 +14,8 @@ from posthouse.domain.accounts import Account
 from posthouse.domain.configuration_sets import ConfigurationSet
 from posthouse.domain.identities import Identity
 from posthouse.domain.policies import IdentityPolicies
+from posthouse.domain.receipt_filters import ReceiptFilter
+from posthouse.domain.receipt_rules import ActiveRuleSet, RuleSet
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import VerificationContent, VerificationTemplate
 
@@ -90,6 +92,11 @@ class Transaction(Protocol):
     @property
     def accounts(self) -> Records[Account]: ...
     @property
+    def active_rule_sets(self) -> Records[ActiveRuleSet]:
+        """At most one of a scope, under the name ``receipt_rules.ACTIVE``."""
+        ...
+
+    @property
     def configuration_sets(self) -> Records[ConfigurationSet]: ...
     @property
     def identities(self) -> Records[Identity]: ...
@@ -98,6 +105,10 @@ class Transaction(Protocol):
         """By the names of their identities."""
         ...
 
+    @property
+    def receipt_filters(self) -> Records[ReceiptFilter]: ...
+    @property
+    def receipt_rule_sets(self) -> Records[RuleSet]: ...
     @property
     def signing_keys(self) -> SigningKeys: ...
     @property

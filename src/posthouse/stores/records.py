@@ -11,6 +11,8 @@ from posthouse.domain.accounts import Account
 from posthouse.domain.configuration_sets import ConfigurationSet
 from posthouse.domain.identities import Identity
 from posthouse.domain.policies import IdentityPolicies
+from posthouse.domain.receipt_filters import ReceiptFilter
+from posthouse.domain.receipt_rules import ActiveRuleSet, RuleSet
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import VerificationContent, VerificationTemplate
 from posthouse.ports.records import SigningKey
@@ -177,8 +179,11 @@ class SqlTransaction:
         self.changes = Changes()
         self.accounts = SqlRecords(session, self.changes, "account", Account)
         self.configuration_sets = SqlRecords(session, self.changes, "configuration_set", ConfigurationSet)
+        self.active_rule_sets = SqlRecords(session, self.changes, "active_rule_set", ActiveRuleSet)
         self.identities = SqlRecords(session, self.changes, "identity", Identity)
         self.identity_policies = SqlRecords(session, self.changes, "identity_policies", IdentityPolicies)
+        self.receipt_filters = SqlRecords(session, self.changes, "receipt_filter", ReceiptFilter)
+        self.receipt_rule_sets = SqlRecords(session, self.changes, "receipt_rule_set", RuleSet)
         self.signing_keys = SqlSigningKeys(session, self.changes, seal)
         self.verification_templates = SqlRecords(session, self.changes, "verification_template", VerificationTemplate)
         self.verification_contents = SqlRecords(session, self.changes, "verification_content", VerificationContent)
