@@ -53,7 +53,7 @@ from posthouse.submission.context import SubmissionContext
 from posthouse.submission.facts import Facts
 from posthouse.submission.raw import RawSubmission, submit_raw
 from posthouse.upkeep.service_keys import ensure_service_keys
-from posthouse.wire.smtp_reply import Reply, reply
+from posthouse.wire.smtp_reply import Reply
 from posthouse.wire.smtp_server import ServerProtocol
 
 if TYPE_CHECKING:
@@ -378,17 +378,12 @@ class Process:
 
     async def _start_inbound(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.receiving.accept import InboundEnvelope, ReceivingContext, receive
-        from posthouse.receiving.recipients import Recipients
+        from posthouse.receiving.recipients import Recipients, Unwanted
         from posthouse.smtp.inbound import InboundSession, inbound_offer
 
         config = self._config
-        receiving = ReceivingContext(
-            ctx.stores.inbox, Recipients(ctx.stores.records), ctx.clock, os.urandom, config.smtp.hostname
-        )
-        unknown = reply(550, "mailbox unavailable", "5.1.1")
-
-        async def accepts(client_ip: str, mail_from: str, recipient: str) -> Reply | None:
-            return None if await receiving.recipients.holders(recipient) else unknown
+        recipients = Recipients(ctx.stores.records, config.receiving.require_rule)
+        receiving = ReceivingContext(ctx.stores.inbox, recipients, ctx.clock, os.urandom, config.smtp.hostname)
 
         async def accept(envelope: Envelope, content: bytes) -> str:
             inbound = InboundEnvelope(
@@ -402,6 +397,10 @@ class Process:
             return await receive(inbound, content, receiving)
 
         def new_session(protocol: ServerProtocol, peer: Peer) -> InboundSession:
+            async def accepts(client_ip: str, mail_from: str, recipient: str) -> Reply | None:
+                verdict = await recipients.judge(recipient, client_ip, tls=bool(peer.cipher))
+                return verdict.refusal if isinstance(verdict, Unwanted) else None
+
             return InboundSession(protocol, peer, accepts, accept)
 
         offer = inbound_offer(config.smtp.hostname, starttls=True, max_size=config.receiving.max_size)

@@ -276,6 +276,12 @@ class Suppression:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiving:
     max_size: int = setting(whole(1024, 1 << 30), 41943040, "bytes of one inbound message (SES: 40 MB)")
+    require_rule: bool = setting(
+        BOOLEAN,
+        False,
+        "SES: without an active receipt rule set no mail is taken; off: all for verified identities is",
+        True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from posthouse.mail.headers import fields, split
 from posthouse.mail.outgoing import date_value
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import Inbox
-from posthouse.receiving.recipients import Recipients
+from posthouse.receiving.recipients import Recipients, Wanted
 
 HEAD_READ = 64 * 1024
 """Bytes of the header section looked at for the subject; all of the mail is kept."""
@@ -40,11 +40,18 @@ class ReceivingContext:
     hostname: str
 
 
+class NoLongerWanted(Exception):
+    """A recipient that was taken at RCPT would be refused now. The client is told to come again, and hears it then."""
+
+
 async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> str:
-    """Keeps the mail once for each account and region that holds a recipient; returns the first one's message id."""
+    """Keeps the mail once for each account and region that takes a recipient; returns the first one's message id."""
     by_scope: dict[Scope, list[str]] = {}
     for recipient in envelope.recipients:
-        for scope in await ctx.recipients.holders(recipient):
+        verdict = await ctx.recipients.judge(recipient, envelope.client_ip, bool(envelope.tls))
+        if not isinstance(verdict, Wanted):
+            raise NoLongerWanted(recipient)
+        for scope in verdict.scopes:
             by_scope.setdefault(scope, []).append(recipient)
     messages = [_message(scope, tuple(theirs), envelope, content, ctx) for scope, theirs in by_scope.items()]
     if len(messages) == 1:

@@ -40,6 +40,16 @@ EVENTS_TO_TOPIC = {
 }
 REDIRECT = {"ConfigurationSetName": "news", "TrackingOptions.CustomRedirectDomain": f"links.{DOMAIN}"}
 
+RULE_SET, RULE = {"RuleSetName": "inbound"}, {"RuleSetName": "inbound", "RuleName": "keep"}
+A_RULE = {
+    **RULE_SET,
+    "Rule.Name": "keep",
+    "Rule.Recipients.member.1": DOMAIN,
+    "Rule.Actions.member.1.S3Action.BucketName": "mail",
+    "Rule.Actions.member.2.SNSAction.TopicArn": TOPIC,
+}
+A_FILTER = {"Filter.Name": "office", "Filter.IpFilter.Policy": "Allow", "Filter.IpFilter.Cidr": "192.0.2.0/24"}
+
 FURNITURE: tuple[tuple[str, Form], ...] = (
     ("VerifyDomainIdentity", {"Domain": DOMAIN}),
     ("VerifyDomainDkim", {"Domain": DOMAIN}),
@@ -53,6 +63,12 @@ FURNITURE: tuple[tuple[str, Form], ...] = (
     ("CreateConfigurationSetEventDestination", EVENTS_TO_TOPIC),
     ("CreateConfigurationSetTrackingOptions", REDIRECT),
     ("SendEmail", {**MAIL, "ConfigurationSetName": "news"}),
+    ("CreateReceiptRuleSet", RULE_SET),
+    ("CreateReceiptRule", A_RULE),
+    ("CreateReceiptRule", {**RULE_SET, "Rule.Name": "mark"}),
+    ("SetActiveReceiptRuleSet", RULE_SET),
+    ("CreateReceiptRuleSet", {"RuleSetName": "spare"}),
+    ("CreateReceiptFilter", A_FILTER),
     ("UpdateAccountSendingEnabled", {"Enabled": "false"}),
 )
 """Made in this order by the owner; operations that are not built are passed over."""
@@ -73,18 +89,28 @@ def of(repeats: bool = False, **parameters: Any) -> Example:
 
 
 EXAMPLES: dict[str, Example] = {
+    "CloneReceiptRuleSet": of(RuleSetName="copy", OriginalRuleSetName="inbound"),
     "CreateConfigurationSet": of(ConfigurationSet__Name="news"),
     "CreateConfigurationSetEventDestination": Example(EVENTS_TO_TOPIC),
     "CreateConfigurationSetTrackingOptions": Example(REDIRECT),
     "CreateCustomVerificationEmailTemplate": Example(CUSTOM_TEMPLATE),
+    "CreateReceiptFilter": Example(A_FILTER),
+    "CreateReceiptRule": Example(A_RULE),
+    "CreateReceiptRuleSet": Example(RULE_SET),
     "DeleteConfigurationSet": of(ConfigurationSetName="news"),
     "DeleteConfigurationSetEventDestination": of(ConfigurationSetName="news", EventDestinationName="topic"),
     "DeleteConfigurationSetTrackingOptions": of(ConfigurationSetName="news"),
     "DeleteCustomVerificationEmailTemplate": of(TemplateName="welcome"),
     "DeleteIdentity": of(Identity=DOMAIN),
     "DeleteIdentityPolicy": of(Identity=DOMAIN, PolicyName="partner"),
+    "DeleteReceiptFilter": of(FilterName="office"),
+    "DeleteReceiptRule": Example(RULE),
+    "DeleteReceiptRuleSet": of(RuleSetName="spare"),
     "DeleteVerifiedEmailAddress": of(EmailAddress=ADDRESS),
+    "DescribeActiveReceiptRuleSet": of(),
     "DescribeConfigurationSet": of(ConfigurationSetName="news"),
+    "DescribeReceiptRule": Example(RULE),
+    "DescribeReceiptRuleSet": Example(RULE_SET),
     "GetAccountSendingEnabled": of(),
     "GetCustomVerificationEmailTemplate": of(TemplateName="welcome"),
     "GetIdentityDkimAttributes": of(Identities__member__1=DOMAIN, Identities__member__2=f"a@{DOMAIN}"),
@@ -98,23 +124,29 @@ EXAMPLES: dict[str, Example] = {
     "ListCustomVerificationEmailTemplates": of(),
     "ListIdentities": of(),
     "ListIdentityPolicies": of(Identity=DOMAIN),
+    "ListReceiptFilters": of(),
+    "ListReceiptRuleSets": of(),
     "ListVerifiedEmailAddresses": of(),
     "PutConfigurationSetDeliveryOptions": of(ConfigurationSetName="news", DeliveryOptions__TlsPolicy="Require"),
     "PutIdentityPolicy": of(Identity=DOMAIN, PolicyName="second", Policy=POLICY),
+    "ReorderReceiptRuleSet": of(RuleSetName="inbound", RuleNames__member__1="keep", RuleNames__member__2="mark"),
     "SendCustomVerificationEmail": of(EmailAddress="new@x.example", TemplateName="welcome"),
     "SendEmail": Example({**MAIL, "SourceArn": IDENTITY_ARN}),
     "SendRawEmail": of(RawMessage__Data=RAW),
+    "SetActiveReceiptRuleSet": of(RuleSetName="spare"),
     "SetIdentityDkimEnabled": of(Identity=DOMAIN, DkimEnabled="false"),
     "SetIdentityFeedbackForwardingEnabled": of(Identity=DOMAIN, ForwardingEnabled="false"),
     "SetIdentityHeadersInNotificationsEnabled": of(Identity=DOMAIN, NotificationType="Bounce", Enabled="true"),
     "SetIdentityMailFromDomain": of(Identity=DOMAIN),
     "SetIdentityNotificationTopic": of(Identity=DOMAIN, NotificationType="Bounce"),
+    "SetReceiptRulePosition": Example(RULE),
     "UpdateAccountSendingEnabled": of(Enabled="true"),
     "UpdateConfigurationSetEventDestination": Example({**EVENTS_TO_TOPIC, "EventDestination.Enabled": "true"}),
     "UpdateConfigurationSetReputationMetricsEnabled": of(ConfigurationSetName="news", Enabled="true"),
     "UpdateConfigurationSetSendingEnabled": of(ConfigurationSetName="news", Enabled="false"),
     "UpdateConfigurationSetTrackingOptions": Example({**REDIRECT, "TrackingOptions.CustomRedirectDomain": DOMAIN}),
     "UpdateCustomVerificationEmailTemplate": of(TemplateName="welcome", TemplateSubject="Other"),
+    "UpdateReceiptRule": Example({**A_RULE, "Rule.Enabled": "true"}),
     "VerifyDomainDkim": Example({"Domain": DOMAIN}, fresh="[a-z2-7]{32}"),
     "VerifyDomainIdentity": of(Domain=DOMAIN),
     "VerifyEmailAddress": of(repeats=True, EmailAddress=ADDRESS),
