@@ -13,6 +13,21 @@ from posthouse.domain.accounts import Account
 from posthouse.domain.configuration_sets import ConfigurationSet, Dimension, EventDestination
 from posthouse.domain.identities import Dkim, Identity, Status
 from posthouse.domain.policies import IdentityPolicies
+from posthouse.domain.receipt_filters import Policy, ReceiptFilter
+from posthouse.domain.receipt_rules import (
+    ACTIVE,
+    S3,
+    ActiveRuleSet,
+    AddHeader,
+    Bounce,
+    Connect,
+    Lambda,
+    ReceiptRule,
+    RuleSet,
+    Sns,
+    Stop,
+    WorkMail,
+)
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import VerificationContent, VerificationTemplate
 from posthouse.ports.credentials import Credential
@@ -335,3 +350,30 @@ async def test_records_of_a_kind_are_counted_in_their_scope(stores: SqlStores) -
         await tx.identities.delete(OURS, "a")
         assert await tx.identities.count(OURS) == 1
         assert await tx.accounts.count(OURS) == 0
+
+
+async def test_receipt_rules_are_kept_with_every_kind_of_action(stores: SqlStores) -> None:
+    actions = (
+        AddHeader(name="X-A", value="é\t"),
+        Bounce(reply_code="550", message="no", sender="a@b.example"),
+        Connect(instance="i", role="r"),
+        Lambda(function="f", invocation="RequestResponse"),
+        S3(bucket="b", prefix="p/", kms_key="k", role="r", topic="t"),
+        Sns(topic="t", encoding="Base64"),
+        WorkMail(organization="o"),
+        Stop(topic="t"),
+    )
+    rules = (
+        ReceiptRule(name="all", enabled=True, tls_required=True, scan=True, recipients=(), actions=actions),
+        ReceiptRule(name="none"),
+    )
+    rule_set = RuleSet(created_ms=NOW_MS, rules=rules)
+    kept = ReceiptFilter(policy=Policy.BLOCK, cidr="0.0.0.0/0")
+    async with stores.records.transaction() as tx:
+        await tx.receipt_rule_sets.put(OURS, "inbound", rule_set)
+        await tx.active_rule_sets.put(OURS, ACTIVE, ActiveRuleSet(name="inbound"))
+        await tx.receipt_filters.put(OURS, "all", kept)
+    async with stores.records.reading() as tx:
+        assert await tx.receipt_rule_sets.get(OURS, "inbound") == rule_set
+        assert await tx.active_rule_sets.everywhere() == [(OURS, ACTIVE, ActiveRuleSet(name="inbound"))]
+        assert await tx.receipt_filters.get(OURS, "all") == kept
