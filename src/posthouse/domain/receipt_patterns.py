@@ -13,7 +13,7 @@ from posthouse.model.errors import InvalidParameterValue
 from posthouse.model.generated import LimitExceededException
 
 MAX_RECIPIENTS = 1000
-"""Of one rule. The guide says 100, the live service takes more; ours keeps a rule set readable at once."""
+"""Of one rule. The guide says 100, the live service takes more."""
 MAX_LENGTH = 320
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+\Z")

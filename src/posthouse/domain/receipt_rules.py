@@ -22,6 +22,9 @@ from posthouse.model.generated import (
 MAX_RULE_SETS = 40
 MAX_RULES = 200
 MAX_ACTIONS = 10
+MAX_PATTERNS = 20_000
+"""Recipients of all rules of a set, as many as 200 rules of the 100 that the guide allows each. The live service takes
+more in one rule; the doors read the active sets of everybody whenever anything changed, so there is an end."""
 MAX_NAME = 64
 ACTIVE = "active"
 """The name of the one record of a scope that says which rule set is active."""
@@ -178,13 +181,13 @@ def with_new_rule(rule_set: RuleSet, rule: ReceiptRule, after: str | None) -> Ru
         raise AlreadyExistsException(f"Rule already exists: {rule.name}", name=rule.name)
     if len(rules) >= MAX_RULES:
         raise LimitExceededException("Too many rules")
-    return _with_rules(rule_set, _inserted(rules, rule, after))
+    return _bounded(_with_rules(rule_set, _inserted(rules, rule, after)))
 
 
 def with_changed_rule(rule_set: RuleSet, rule: ReceiptRule) -> RuleSet:
     """The rule of that name replaced as a whole, where it stands."""
     position = _position(rule_set.rules, rule.name)
-    return _with_rules(rule_set, (*rule_set.rules[:position], rule, *rule_set.rules[position + 1 :]))
+    return _bounded(_with_rules(rule_set, (*rule_set.rules[:position], rule, *rule_set.rules[position + 1 :])))
 
 
 def without_rule(rule_set: RuleSet, name: str) -> RuleSet:
@@ -233,6 +236,12 @@ def _position(rules: Sequence[ReceiptRule], name: str) -> int:
 def _inserted(rules: tuple[ReceiptRule, ...], rule: ReceiptRule, after: str | None) -> tuple[ReceiptRule, ...]:
     position = 0 if after is None else _position(rules, after) + 1
     return (*rules[:position], rule, *rules[position:])
+
+
+def _bounded(rule_set: RuleSet) -> RuleSet:
+    if sum(len(rule.recipients or ()) for rule in rule_set.rules) > MAX_PATTERNS:
+        raise LimitExceededException("Too many recipients")
+    return rule_set
 
 
 def _with_rules(rule_set: RuleSet, rules: Iterable[ReceiptRule]) -> RuleSet:

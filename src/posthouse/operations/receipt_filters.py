@@ -22,7 +22,7 @@ async def create_receipt_filter(
     check_filter(name, wanted.cidr)
     async with ctx.stores.records.transaction() as tx:
         exists = await tx.receipt_filters.get(caller.scope, name) is not None
-        check_new_filter(name, exists, len(await tx.receipt_filters.page(caller.scope, "", MAX_FILTERS)))
+        check_new_filter(name, exists, await tx.receipt_filters.count(caller.scope))
         await tx.receipt_filters.put(caller.scope, name, ReceiptFilter(policy=Policy(wanted.policy), cidr=wanted.cidr))
     return CreateReceiptFilterResponse()
 

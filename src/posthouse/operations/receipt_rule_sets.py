@@ -8,7 +8,6 @@ import msgspec
 from posthouse.domain.receipt_forms import shown_rule
 from posthouse.domain.receipt_rules import (
     ACTIVE,
-    MAX_RULE_SETS,
     ActiveRuleSet,
     RuleSet,
     check_new_rule_set,
@@ -72,7 +71,7 @@ async def clone_receipt_rule_set(
 
 async def _check_new(tx: Transaction, scope: Scope, name: str) -> None:
     exists = await tx.receipt_rule_sets.get(scope, name) is not None
-    check_new_rule_set(name, exists, len(await tx.receipt_rule_sets.page(scope, "", MAX_RULE_SETS)))
+    check_new_rule_set(name, exists, await tx.receipt_rule_sets.count(scope))
 
 
 async def delete_receipt_rule_set(

@@ -178,8 +178,8 @@ class SqlTransaction:
     def __init__(self, session: Session, seal: Seal) -> None:
         self.changes = Changes()
         self.accounts = SqlRecords(session, self.changes, "account", Account)
-        self.configuration_sets = SqlRecords(session, self.changes, "configuration_set", ConfigurationSet)
         self.active_rule_sets = SqlRecords(session, self.changes, "active_rule_set", ActiveRuleSet)
+        self.configuration_sets = SqlRecords(session, self.changes, "configuration_set", ConfigurationSet)
         self.identities = SqlRecords(session, self.changes, "identity", Identity)
         self.identity_policies = SqlRecords(session, self.changes, "identity_policies", IdentityPolicies)
         self.receipt_filters = SqlRecords(session, self.changes, "receipt_filter", ReceiptFilter)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.domain.receipt_rules import (
+    MAX_PATTERNS,
     MAX_RULE_SETS,
     MAX_RULES,
     S3,
@@ -77,6 +78,17 @@ def test_a_rule_set_is_full_at_some_time() -> None:
     # What is there already is told first.
     with pytest.raises(ServiceError, match="AlreadyExists"):
         with_new_rule(full, ReceiptRule(name="last"), None)
+
+
+def test_the_recipients_of_all_rules_together_have_a_limit() -> None:
+    wide = tuple(f"u{number}@x.example" for number in range(1000))
+    rules = tuple(ReceiptRule(name=f"r{number}", recipients=wide) for number in range(MAX_PATTERNS // 1000))
+    full = RuleSet(created_ms=1, rules=rules)
+    assert len(with_new_rule(full, ReceiptRule(name="all"), None).rules) == len(rules) + 1
+    with pytest.raises(ServiceError, match="LimitExceeded: Too many recipients"):
+        with_new_rule(full, ReceiptRule(name="n", recipients=("a@x.example",)), None)
+    with pytest.raises(ServiceError, match="LimitExceeded: Too many recipients"):
+        with_changed_rule(full, ReceiptRule(name="r0", recipients=(*wide, "more@x.example")))
 
 
 def test_a_changed_rule_stays_where_it_stands() -> None:
