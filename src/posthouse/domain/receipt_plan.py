@@ -136,21 +136,16 @@ def plan(index: RuleIndex, recipients: Sequence[str], verified: Collection[str],
             unmatched.append(recipient)
         for position in positions:
             matched.setdefault(position, []).append(recipient)
-    outcomes = [_outcome(rule, tuple(matched.get(place, ())), facts) for place, rule in enumerate(index.rules)]
-    steps: list[Step] = []
-    refused: dict[str, None] = {}
-    for rule, outcome in zip(index.rules, outcomes, strict=True):
-        if isinstance(outcome, Applied):
-            steps += [Step(rule, position, outcome.recipients) for position in range(len(rule.actions))]
-        elif isinstance(outcome, TlsMissing):
-            refused.update(dict.fromkeys(outcome.recipients))
+    judged = [(rule, _outcome(rule, tuple(matched.get(place, ())), facts)) for place, rule in enumerate(index.rules)]
+    applied = [(rule, outcome.recipients) for rule, outcome in judged if isinstance(outcome, Applied)]
+    refused = (each for _, outcome in judged if isinstance(outcome, TlsMissing) for each in outcome.recipients)
     return Plan(
-        steps=tuple(steps),
-        trace=tuple(Traced(rule.name, outcome) for rule, outcome in zip(index.rules, outcomes, strict=True)),
+        steps=tuple(Step(rule, place, those) for rule, those in applied for place in range(len(rule.actions))),
+        trace=tuple(Traced(rule.name, outcome) for rule, outcome in judged),
         unmatched=tuple(unmatched),
         unverified=tuple(unverified),
-        refused=tuple(refused),
-        scan=any(rule.scan for rule, told in zip(index.rules, outcomes, strict=True) if isinstance(told, Applied)),
+        refused=tuple(dict.fromkeys(refused)),
+        scan=any(rule.scan for rule, _ in applied),
     )
 
 
