@@ -17,6 +17,7 @@ from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.receipt_filters import ReceiptFilter
 from posthouse.domain.receipt_rules import ActiveRuleSet, RuleSet
 from posthouse.domain.scope import Scope
+from posthouse.domain.templates import ReplacedContent, Template, TemplateContent
 from posthouse.domain.verification import VerificationContent, VerificationTemplate
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -110,7 +111,19 @@ class Transaction(Protocol):
     @property
     def receipt_rule_sets(self) -> Records[RuleSet]: ...
     @property
+    def replaced_contents(self) -> Records[ReplacedContent]:
+        """By the keys of contents that no template has any more."""
+        ...
+
+    @property
     def signing_keys(self) -> SigningKeys: ...
+    @property
+    def templates(self) -> Records[Template]: ...
+    @property
+    def template_contents(self) -> Records[TemplateContent]:
+        """By their keys, apart from their templates: lists do not read what may have 500 KB each."""
+        ...
+
     @property
     def verification_templates(self) -> Records[VerificationTemplate]: ...
     @property

@@ -14,6 +14,7 @@ from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.receipt_filters import ReceiptFilter
 from posthouse.domain.receipt_rules import ActiveRuleSet, RuleSet
 from posthouse.domain.scope import Scope
+from posthouse.domain.templates import ReplacedContent, Template, TemplateContent
 from posthouse.domain.verification import VerificationContent, VerificationTemplate
 from posthouse.ports.records import SigningKey
 from posthouse.ports.wakeups import Topic, Wakeups
@@ -184,7 +185,10 @@ class SqlTransaction:
         self.identity_policies = SqlRecords(session, self.changes, "identity_policies", IdentityPolicies)
         self.receipt_filters = SqlRecords(session, self.changes, "receipt_filter", ReceiptFilter)
         self.receipt_rule_sets = SqlRecords(session, self.changes, "receipt_rule_set", RuleSet)
+        self.replaced_contents = SqlRecords(session, self.changes, "replaced_content", ReplacedContent)
         self.signing_keys = SqlSigningKeys(session, self.changes, seal)
+        self.templates = SqlRecords(session, self.changes, "template", Template)
+        self.template_contents = SqlRecords(session, self.changes, "template_content", TemplateContent)
         self.verification_templates = SqlRecords(session, self.changes, "verification_template", VerificationTemplate)
         self.verification_contents = SqlRecords(session, self.changes, "verification_content", VerificationContent)
 

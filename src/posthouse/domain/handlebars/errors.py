@@ -1,0 +1,33 @@
+"""Why a template is none, and why it gave no text. All are outcomes of what callers wrote; none is a bug."""
+
+
+class TemplateError(Exception):
+    """The base of them; `reason` is one line for the template's author."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class SyntaxFailure(TemplateError):
+    """The text is no template."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line = line
+
+
+class MissingAttribute(TemplateError):
+    """The data have nothing of this name, and it stands where a value is wanted."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"'{name}' is not in the data")
+        self.name = name
+
+
+class RenderFailure(TemplateError):
+    """The template asks for what cannot be done: a partial that is not there."""
+
+
+class LimitExceeded(TemplateError):
+    """More work, depth or output than one rendering may take (`Limits`)."""
