@@ -35,7 +35,7 @@ KEPT_MS = 3 * 24 * 60 * 60 * 1000
 """How long a content stays that no template has any more: accepted mail may still need it."""
 _CACHED_PROGRAMS = 256
 _CACHED_CHARS = 64 * 1024
-_CONTROLS = {code: " " for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)}
+_CONTROLS = dict.fromkeys((*range(32), 127, *range(128, 160), 8232, 8233), " ")
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):

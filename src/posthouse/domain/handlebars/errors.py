@@ -1,4 +1,6 @@
-"""Why a template is none, and why it gave no text. All are outcomes of what callers wrote; none is a bug."""
+"""Why a text is no template, and why a template gave no text. All are outcomes of what callers wrote; none is a bug."""
+
+from typing import Self
 
 
 class TemplateError(Exception):
@@ -12,16 +14,16 @@ class TemplateError(Exception):
 class SyntaxFailure(TemplateError):
     """The text is no template."""
 
-    def __init__(self, reason: str, line: int) -> None:
-        super().__init__(f"line {line}: {reason}")
-        self.line = line
+    @classmethod
+    def at(cls, text: str, position: int, reason: str) -> Self:
+        return cls(f"line {text.count(chr(10), 0, position) + 1}: {reason}")
 
 
 class MissingAttribute(TemplateError):
     """The data have nothing of this name, and it stands where a value is wanted."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"'{name}' is not in the data")
+        super().__init__(f"{name} is not in the data")
         self.name = name
 
 
@@ -30,4 +32,4 @@ class RenderFailure(TemplateError):
 
 
 class LimitExceeded(TemplateError):
-    """More work, depth or output than one rendering may take (`Limits`)."""
+    """More work, depth or output than one template may take (`Limits`)."""
