@@ -175,8 +175,7 @@ class _Compiler:
     def _partial_block(self, block: PartialBlock, depth: int) -> Operation:
         name = self._partial_name(block.call, must_exist=False)
         context, fields = self._partial_arguments(block.call)
-        content = self.body(block.program, depth + 1)
-        return _invoking_with_content(_invoking(name, context, fields, depth), name, content)
+        return _invoking(name, context, fields, depth, self.body(block.program, depth + 1))
 
     def _partial_name(self, call: Call, must_exist: bool) -> Getter:
         if isinstance(call.path, Call):
@@ -494,7 +493,8 @@ def _each(value: Getter, then: Body, otherwise: Body, declared: int) -> Operatio
         params = frame.params
         last = len(items) - 1
         is_object = type(items) is dict
-        around_is_value = type(frame.here) not in (dict, list)
+        around = frame.here
+        around_is_value = type(around) not in (dict, list)
         for index, item in enumerate(items):
             key = index
             if is_object:
@@ -502,7 +502,7 @@ def _each(value: Getter, then: Body, otherwise: Body, declared: int) -> Operatio
             vars.index, vars.key, vars.first, vars.last = index, key, index == 0, index == last
             if declared:
                 params = ((item, key), frame.params)
-            parent = frame.parent if around_is_value and is_same(item, frame.here) else frame
+            parent = frame.parent if item is around or (around_is_value and is_same(item, around)) else frame
             then(run, Frame(item, parent, vars, params), frame)
 
     return operation
@@ -529,24 +529,37 @@ def _plain(value: Getter, each: Operation, then: Body, otherwise: Body, declared
 # -- partials
 
 
-def _invoking(name: Getter, context: Getter, fields: tuple[tuple[str, Getter], ...], depth: int) -> Operation:
-    """`depth`: how many blocks within its template or partial the call stands in; they stay open while it runs."""
+def _invoking(
+    name: Getter, context: Getter, fields: tuple[tuple[str, Getter], ...], depth: int, content: Body | None = None
+) -> Operation:
+    """`depth`: how many blocks within its template or partial the call stands in; they stay open while it runs.
+    `content`: of a ``{{#> name}}``; runs itself where there is no partial of that name."""
 
     def operation(run: Run, frame: Frame) -> None:
-        called = name(run, frame)
-        here = context(run, frame)
+        called, here, vars = name(run, frame), context(run, frame), frame.vars
         if fields:
             here = _with_fields(run, frame, here, fields)
+        if content is not None:
+            vars = vars.child()
+            vars.block = BlockContent(content, frame, frame.vars.block)
         run.depth -= depth
         if run.depth < 0:
             run.overdrawn()
         if called == _BLOCK_CONTENT:
-            _run_content(run, frame, here)
+            _run_content(run, vars, frame.vars.block, here)
+        elif (partial := run.partials.get(called)) is not None:
+            _run_partial(run, vars, partial, here)
+        elif content is not None:
+            _run_content(run, vars, vars.block, here)
         else:
-            _run_partial(run, frame, here, called)
+            raise _not_found(called)
         run.depth += depth
 
     return operation
+
+
+def _not_found(name: str) -> RenderFailure:
+    return RenderFailure(f"The partial {name} could not be found")
 
 
 def _with_fields(run: Run, frame: Frame, here: Any, fields: tuple[tuple[str, Getter], ...]) -> dict[str, Any]:
@@ -559,38 +572,20 @@ def _with_fields(run: Run, frame: Frame, here: Any, fields: tuple[tuple[str, Get
     return made
 
 
-def _run_partial(run: Run, frame: Frame, here: Any, name: str) -> None:
-    found = run.partials.get(name)
-    if found is None:
-        raise RenderFailure(f"The partial {name} could not be found")
-    body, around = found
+def _run_partial(run: Run, vars: Vars, partial: tuple[Body, Frame | None], here: Any) -> None:
+    body, around = partial
     parent = around.parent if around is not None and is_same(here, around.here) else around
-    body(run, Frame(here, parent, frame.vars, None), around)
+    body(run, Frame(here, parent, vars, None), around)
 
 
-def _run_content(run: Run, frame: Frame, here: Any) -> None:
-    content = frame.vars.block
+def _run_content(run: Run, vars: Vars, content: BlockContent | None, here: Any) -> None:
     if content is None:
-        raise RenderFailure(f"The partial {_BLOCK_CONTENT} could not be found")
-    vars = frame.vars.child()
+        raise _not_found(_BLOCK_CONTENT)
+    vars = vars.child()
     vars.block = content.outer
     around = content.frame
     parent = around.parent if is_same(here, around.here) else around
     content.body(run, Frame(here, parent, vars, around.params), around)
-
-
-def _invoking_with_content(invoke: Operation, name: Getter, content: Body) -> Operation:
-    def operation(run: Run, frame: Frame) -> None:
-        vars = frame.vars.child()
-        vars.block = BlockContent(content, frame, frame.vars.block)
-        inner = Frame(frame.here, frame.parent, vars, frame.params)
-        called = name(run, frame)
-        if called in run.partials or called == _BLOCK_CONTENT:
-            invoke(run, inner)
-        else:
-            content(run, inner, frame)
-
-    return operation
 
 
 def _indenting(invoke: Operation, indent: str) -> Operation:
