@@ -486,10 +486,14 @@ class Process:
         return end
 
     async def _start_upkeep(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.domain.templates import KEPT_MS
         from posthouse.upkeep.suppressions import expire_suppressions
+        from posthouse.upkeep.templates import TemplateSweep
 
         days = self._config.suppression.days
         timers = [expire_suppressions(ctx.stores.suppressions, days, ctx.clock)] if days else []
+        kept_ms = max(KEPT_MS, 2 * int(self._config.delivery.max_age_seconds * 1000))
+        timers.append(TemplateSweep(ctx.stores.records, ctx.clock, kept_ms=kept_ms).run())
         tasks = [asyncio.get_running_loop().create_task(timer) for timer in timers]
         for task in tasks:
             task.add_done_callback(self._end_when_broken)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from posthouse.domain import handlebars
-from posthouse.model.errors import InvalidParameterValue
+from posthouse.model.errors import InvalidParameterValue, ServiceError
 from posthouse.model.generated import (
     AlreadyExistsException,
     InvalidRenderingParameterException,
@@ -33,8 +33,8 @@ MAX_CONTENT_BYTES = 500 * 1024
 """Text and HTML together."""
 KEPT_MS = 3 * 24 * 60 * 60 * 1000
 """How long a content stays that no template has any more: accepted mail may still need it."""
-_CACHED_PROGRAMS = 256
-_CACHED_CHARS = 64 * 1024
+_KEPT_PROGRAMS, _KEPT_HUGE_PROGRAMS = 256, 2
+_HUGE_CHARS = 64 * 1024
 _CONTROLS = dict.fromkeys((*range(32), 127, *range(128, 160), 8232, 8233), " ")
 
 
@@ -84,7 +84,7 @@ class RenderingFailure(Exception):
         self.message = message
         self._kind = kind
 
-    def error(self, template_name: str) -> Exception:
+    def error(self, template_name: str) -> ServiceError:
         return self._kind(self.message, template_name=template_name)
 
 
@@ -132,11 +132,18 @@ def _render(part: str | None, data: dict[str, Any]) -> str | None:
 
 
 def _program(part: str) -> handlebars.Program:
-    """Parsed programs are kept, but for huge ones: their count is all that bounds what is kept."""
-    return _kept_program(part) if len(part) <= _CACHED_CHARS else handlebars.parse(part)
+    """Parsed programs are kept, but few huge ones: a hundred thousand tags take some hundred bytes each."""
+    return _huge_program(part) if len(part) > _HUGE_CHARS else _program_of(part)
 
 
-_kept_program = lru_cache(maxsize=_CACHED_PROGRAMS)(handlebars.parse)
+@lru_cache(maxsize=_KEPT_PROGRAMS)
+def _program_of(part: str) -> handlebars.Program:
+    return handlebars.parse(part)
+
+
+@lru_cache(maxsize=_KEPT_HUGE_PROGRAMS)
+def _huge_program(part: str) -> handlebars.Program:
+    return handlebars.parse(part)
 
 
 def _one_line(subject: str) -> str:
@@ -167,7 +174,7 @@ def check_content(name: str, content: TemplateContent) -> None:
         raise LimitExceededException(f"Template size exceeds {MAX_CONTENT_BYTES // 1024} KB, text and HTML together.")
     for label, part in (("SubjectPart", content.subject), ("TextPart", content.text), ("HtmlPart", content.html)):
         try:
-            handlebars.parse(part or "")
+            _program(part or "")
         except handlebars.TemplateError as error:
             raise InvalidTemplateException(f"{label}: {error.reason}", template_name=name) from None
 

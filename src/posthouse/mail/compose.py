@@ -5,6 +5,7 @@ Composed is what the caller gave and nothing else: Message-ID, Date and the rest
 """
 
 import re
+from collections.abc import Iterable
 from zlib import crc32
 
 from posthouse.domain.messages import Draft, Text
@@ -44,6 +45,16 @@ def compose_message(draft: Draft, message_id: str) -> Message:
     return Message(heads + content, body)
 
 
+def compose_preview(subject: Text, text: Text | None, html: Text | None, date: str, mark: str) -> Message:
+    """TestRenderTemplate's message: nobody's, and always an alternative, of the parts that there are.
+
+    ``date``: see ``outgoing.date_value``. ``mark`` makes the boundary.
+    """
+    heads = [headers.field("Date", date), _subject(subject), _MIME_VERSION]
+    content, body = _alternative([(kind, part) for kind, part in (("plain", text), ("html", html)) if part is not None], mark)
+    return Message(heads + content, body)
+
+
 def _addresses(name: str, given: tuple[str, ...]) -> Field:
     value = mailboxes.join([mailboxes.as_given(mailbox) for mailbox in given], len(name) + 2)
     return Field(name.lower().encode("ascii"), f"{name}: {value}\r\n".encode("ascii"))
@@ -58,16 +69,16 @@ def _subject(subject: Text) -> Field:
 
 def _content(draft: Draft, message_id: str) -> tuple[list[Field], bytes]:
     if draft.text is not None and draft.html is not None:
-        return _alternative(draft.text, draft.html, message_id)
+        return _alternative((("plain", draft.text), ("html", draft.html)), message_id)
     subtype, part = ("html", draft.html) if draft.html is not None else ("plain", draft.text or Text(""))
     encoding, body = _encoded(part)
     # A message ends with a line ending; in a single part it is part of the text, as with every mail program.
     return _describe(subtype, part, encoding), body if body.endswith(b"\r\n") else body + b"\r\n"
 
 
-def _alternative(text: Text, html: Text, message_id: str) -> tuple[list[Field], bytes]:
+def _alternative(given: Iterable[tuple[str, Text]], message_id: str) -> tuple[list[Field], bytes]:
     """RFC 2046 section 5.1.4: the plainest first, the richest last."""
-    parts = [("plain", text, *_encoded(text)), ("html", html, *_encoded(html))]
+    parts = [(subtype, part, *_encoded(part)) for subtype, part in given]
     boundary = _boundary(message_id, [body for *_, body in parts])
     mark = b"--" + boundary
     pieces: list[bytes] = []

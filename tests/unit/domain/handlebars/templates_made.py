@@ -11,20 +11,72 @@ from typing import Any
 SCALARS = ("word", "", "two words", "a\nb", 0, 1, -7, 1.0, 2.5, 1e21, 1.5e-7, 12345678901234567890, True, False)
 TEXTS = (
     *("x", "Hi ", " ", "\n", "\n\n", "  \n", "\n  ", "\t", "\r\n", " \r\n ", "a\n", "\nb", "a b\n  c", "<&>\"'`="),
-    *(" } ", "{ .", "\\ ", r"\{{text}}", r"\{{a}} \{{b}}", r"\{{{text}}}", r"x\\{{@root.text}}", "\r", "\u00a0\n", "\ufeff"),
+    *(
+        " } ",
+        "{ .",
+        "\\ ",
+        r"\{{text}}",
+        r"\{{a}} \{{b}}",
+        r"\{{{text}}}",
+        r"x\\{{@root.text}}",
+        "\r",
+        "\u00a0\n",
+        "\ufeff",
+    ),
 )
 COMMENTS = ("{{! note }}", "{{!-- a }} b --}}", "{{~! x ~}}", "{{!--\nlines\n--~}}", "{{!}}", "{{!---}}", "{{!----}}")
-ANYWHERE = ("this", ".", "@root.one", "@root.text", "@root.objects.0.text", "@root.list", "@root.box.nothing", "@root.s.yes")
+ANYWHERE = (
+    "this",
+    ".",
+    "@root.one",
+    "@root.text",
+    "@root.objects.0.text",
+    "@root.list",
+    "@root.box.nothing",
+    "@root.s.yes",
+)
 IN_OBJECTS = (
-    *("one", "list", "yes", "no", "zero", "text", "big", "small", "this.one", "./float", "this/text", "[text]", "empty"),
+    *(
+        "one",
+        "list",
+        "yes",
+        "no",
+        "zero",
+        "text",
+        "big",
+        "small",
+        "this.one",
+        "./float",
+        "this/text",
+        "[text]",
+        "empty",
+    ),
     *("list.0", "list.[1]", "list.length", "[two words]", '"two words"', "mixed", "nested", "as", "this.else", "./if"),
-    *("[this]", "lookup this 'text'", "lookup list 0", "lookup . (lookup this 'name')", "lookup list 99", "[a\\]b]", "12"),
+    *(
+        "[this]",
+        "lookup this 'text'",
+        "lookup list 0",
+        "lookup . (lookup this 'name')",
+        "lookup list 99",
+        "[a\\]b]",
+        "12",
+    ),
 )
 DEEPER = ("s.one", "s.text", "s/list.[0]", "objects.0.one", "objects.[1].text", "s", "lookup s 'one'", "this.s.big")
 AROUND = ("../one", "../text", "../list", "../[two words]", "../list.0", "..")
 CONDITIONS = (
     *("true", "false", "0", "1", '""', "'x'", "null", "undefined", "absent", "absent.more", "@root.yes", "@root.no"),
-    *("@root.zero", "@root.text", "@root.empty", "@root.list", "@root.s", "@first", "@absent", "../absent", "../../yes"),
+    *(
+        "@root.zero",
+        "@root.text",
+        "@root.empty",
+        "@root.list",
+        "@root.s",
+        "@first",
+        "@absent",
+        "../absent",
+        "../../yes",
+    ),
     *("(lookup @root 'yes')", "(lookup @root (lookup absent 'x'))", "this", "this.yes"),
 )
 VALUE = None
@@ -214,7 +266,9 @@ class Maker:
 
     def _scope(self, depth: int) -> str:
         """A block with an inline partial of its own."""
-        kind, what, context = self._pick((("if", "@root.yes", None), ("with", "@root.s", 2), ("each", "@root.objects", 2)))
+        kind, what, context = self._pick(
+            (("if", "@root.yes", None), ("with", "@root.s", 2), ("each", "@root.objects", 2))
+        )
         before = list(self._partials)
         with self._inside(*(() if kind == "if" else (context,)), loop=kind == "each"):
             inner = self._inline(1) + self._content(depth - 1)
@@ -222,7 +276,12 @@ class Maker:
         return f"{{{{#{kind} {what}}}}}{inner}{{{{/{kind}}}}}"
 
     def _call(self, name: str) -> str:
-        withs = [" @root.s", " @root.objects.0", " @root.s text='given' float=@root.one", " @root (lookup @root 's')"[:6]]
+        withs = [
+            " @root.s",
+            " @root.objects.0",
+            " @root.s text='given' float=@root.one",
+            " @root (lookup @root 's')"[:6],
+        ]
         if self._contexts[-1] is not VALUE:
             withs += ["", "", "", " this", " one=@root.list"]
         return name + self._pick(withs)
