@@ -11,11 +11,10 @@ so that no two templates share a content and nobody has to count users.
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from posthouse.domain import handlebars
 from posthouse.model.errors import InvalidParameterValue, ServiceError
 from posthouse.model.generated import (
     AlreadyExistsException,
@@ -25,6 +24,9 @@ from posthouse.model.generated import (
     MissingRenderingAttributeException,
     TemplateDoesNotExistException,
 )
+
+if TYPE_CHECKING:
+    from posthouse.domain.handlebars import Program
 
 MAX_TEMPLATES = 20_000
 MAX_NAME = 64
@@ -101,6 +103,9 @@ _read_data = msgspec.json.Decoder(dict[str, Any]).decode
 
 def render(content: TemplateContent, data_json: str) -> Rendered:
     """Raises RenderingFailure."""
+    # Where it is needed: a server that starts has no template to read yet, and the records above are wanted at once.
+    from posthouse.domain import handlebars
+
     data = _data(data_json)
     try:
         return Rendered(
@@ -128,22 +133,26 @@ def _data(data_json: str) -> dict[str, Any]:
 
 
 def _render(part: str | None, data: dict[str, Any]) -> str | None:
-    return None if part is None else handlebars.render(_program(part), data)
+    if part is None:
+        return None
+    from posthouse.domain.handlebars import render as rendered
+
+    return rendered(_program(part), data)
 
 
-def _program(part: str) -> handlebars.Program:
+def _program(part: str) -> "Program":
     """Parsed programs are kept, but few huge ones: a hundred thousand tags take some hundred bytes each."""
     return _huge_program(part) if len(part) > _HUGE_CHARS else _program_of(part)
 
 
-@lru_cache(maxsize=_KEPT_PROGRAMS)
-def _program_of(part: str) -> handlebars.Program:
-    return handlebars.parse(part)
+def _parsed(part: str) -> "Program":
+    from posthouse.domain.handlebars import parse
+
+    return parse(part)
 
 
-@lru_cache(maxsize=_KEPT_HUGE_PROGRAMS)
-def _huge_program(part: str) -> handlebars.Program:
-    return handlebars.parse(part)
+_program_of = lru_cache(maxsize=_KEPT_PROGRAMS)(_parsed)
+_huge_program = lru_cache(maxsize=_KEPT_HUGE_PROGRAMS)(_parsed)
 
 
 def _one_line(subject: str) -> str:
@@ -168,6 +177,8 @@ def check_template_name(name: str) -> None:
 
 def check_content(name: str, content: TemplateContent) -> None:
     """Raises what CreateTemplate and UpdateTemplate refuse."""
+    from posthouse.domain.handlebars import TemplateError
+
     if not content.subject:
         raise InvalidParameterValue("The subject must be specified.")
     if sum(len(part.encode()) for part in (content.text, content.html) if part) > MAX_CONTENT_BYTES:
@@ -175,7 +186,7 @@ def check_content(name: str, content: TemplateContent) -> None:
     for label, part in (("SubjectPart", content.subject), ("TextPart", content.text), ("HtmlPart", content.html)):
         try:
             _program(part or "")
-        except handlebars.TemplateError as error:
+        except TemplateError as error:
             raise InvalidTemplateException(f"{label}: {error.reason}", template_name=name) from None
 
 

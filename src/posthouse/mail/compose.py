@@ -51,7 +51,9 @@ def compose_preview(subject: Text, text: Text | None, html: Text | None, date: s
     ``date``: see ``outgoing.date_value``. ``mark`` makes the boundary.
     """
     heads = [headers.field("Date", date), _subject(subject), _MIME_VERSION]
-    content, body = _alternative([(kind, part) for kind, part in (("plain", text), ("html", html)) if part is not None], mark)
+    content, body = _alternative(
+        [(kind, part) for kind, part in (("plain", text), ("html", html)) if part is not None], mark
+    )
     return Message(heads + content, body)
 
 
