@@ -29,6 +29,7 @@ from posthouse.domain.receipt_rules import (
     WorkMail,
 )
 from posthouse.domain.scope import Scope
+from posthouse.domain.templates import ReplacedContent, Template, TemplateContent
 from posthouse.domain.verification import VerificationContent, VerificationTemplate
 from posthouse.ports.credentials import Credential
 from posthouse.ports.records import SigningKey
@@ -301,6 +302,19 @@ async def test_verification_templates_and_their_contents_are_kept(stores: SqlSto
     async with stores.records.reading() as tx:
         assert await tx.verification_templates.page(OURS, "", 10) == [("Welcome", template)]
         assert await tx.verification_contents.get(OURS, "Welcome") == content
+
+
+async def test_templates_and_their_contents_are_kept(stores: SqlStores) -> None:
+    template = Template(created_ms=NOW_MS, content="0" * 64)
+    content = TemplateContent(subject="Ünï \0", text=None, html="<p>\r\n</p>" * 50_000)
+    async with stores.records.transaction() as tx:
+        await tx.templates.put(OURS, "Welcome", template)
+        await tx.template_contents.put(OURS, template.content, content)
+        await tx.replaced_contents.put(OURS, "1" * 64, ReplacedContent(NOW_MS))
+    async with stores.records.reading() as tx:
+        assert await tx.templates.page(OURS, "", 10) == [("Welcome", template)]
+        assert await tx.template_contents.get(OURS, template.content) == content
+        assert await tx.replaced_contents.everywhere() == [(OURS, "1" * 64, ReplacedContent(NOW_MS))]
 
 
 async def test_policies_are_kept_beside_their_identity(stores: SqlStores) -> None:

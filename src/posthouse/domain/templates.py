@@ -9,6 +9,7 @@ so that no two templates share a content and nobody has to count users.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -35,9 +36,11 @@ MAX_CONTENT_BYTES = 500 * 1024
 """Text and HTML together."""
 KEPT_MS = 3 * 24 * 60 * 60 * 1000
 """How long a content stays that no template has any more: accepted mail may still need it."""
+_SHOWN = 1000
+"""Characters of an attribute's name: it may be as long as the template."""
 _KEPT_PROGRAMS, _KEPT_HUGE_PROGRAMS = 256, 2
 _HUGE_CHARS = 64 * 1024
-_CONTROLS = dict.fromkeys((*range(32), 127, *range(128, 160), 8232, 8233), " ")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,12 +118,12 @@ def render(content: TemplateContent, data_json: str) -> Rendered:
             html=_render(content.html, data),
         )
     except handlebars.MissingAttribute as missing:
-        message = f"Attribute '{missing.name}' is not present in the rendering data."
+        message = f"Attribute '{missing.name[:_SHOWN]}' is not present in the rendering data."
         raise RenderingFailure(message, MissingRenderingAttributeException) from None
     except handlebars.LimitExceeded as error:
         raise RenderingFailure(error.reason, InvalidRenderingParameterException) from None
     except handlebars.TemplateError as error:
-        raise RenderingFailure(error.reason, InvalidTemplateException) from None
+        raise RenderingFailure(error.reason[:_SHOWN], InvalidTemplateException) from None
 
 
 def _data(data_json: str) -> dict[str, Any]:
@@ -156,14 +159,14 @@ _huge_program = lru_cache(maxsize=_KEPT_HUGE_PROGRAMS)(_parsed)
 
 
 def _one_line(subject: str) -> str:
-    return subject.translate(_CONTROLS).strip(" ")
+    return _CONTROLS.sub(" ", subject).strip(" ")
 
 
 # -- what may be kept
 
 
 def is_template_name(name: str) -> bool:
-    return 0 < len(name) <= MAX_NAME and name.translate(_CONTROLS) == name
+    return 0 < len(name) <= MAX_NAME and not _CONTROLS.search(name)
 
 
 def check_template_name(name: str) -> None:

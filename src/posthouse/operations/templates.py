@@ -132,21 +132,29 @@ async def list_templates(req: model.ListTemplatesRequest, caller: Caller, ctx: C
         templates_metadata=tuple(
             [model.TemplateMetadata(name=name, created_timestamp_ms=at_ms) for at_ms, name in page[:limit]]
         ),
-        next_token=token_after(msgspec.json.encode(page[limit - 1]).decode()) if len(page) > limit else None,
+        next_token=_token(page[limit - 1]) if len(page) > limit else None,
     )
 
 
 _read_position = msgspec.json.Decoder(tuple[int, str]).decode
 
 
+def _token(position: tuple[int, str]) -> str:
+    """For the page after the template that was created then and has this name."""
+    return token_after(msgspec.json.encode(position).decode())
+
+
 def _position(token: str | None) -> tuple[int, str] | None:
-    """When the last template of the page before was created, and its name; None: from the start."""
+    """What a token stands for; None: from the start."""
     if not token:
         return None
     try:
-        return _read_position(name_before(token) or "")
+        position = _read_position(name_before(token) or "")
     except msgspec.DecodeError:
-        raise InvalidParameterValue(f"Invalid PageToken <{token}>.") from None
+        position = None
+    if position is None or _token(position) != token:
+        raise InvalidParameterValue(f"Invalid PageToken <{token}>.")
+    return position
 
 
 async def test_render_template(

@@ -2,6 +2,9 @@
 
 from typing import Self
 
+_SHOWN = 200
+"""Characters of a reason: names in a template may be as long as the template."""
+
 
 class TemplateError(Exception):
     """The base of them; `reason` is one line for the template's author."""
@@ -16,7 +19,7 @@ class SyntaxFailure(TemplateError):
 
     @classmethod
     def at(cls, text: str, position: int, reason: str) -> Self:
-        return cls(f"line {text.count(chr(10), 0, position) + 1}: {reason}")
+        return cls(f"line {text.count(chr(10), 0, position) + 1}: {reason[:_SHOWN]}")
 
 
 class MissingAttribute(TemplateError):
