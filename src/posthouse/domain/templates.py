@@ -36,6 +36,8 @@ MAX_CONTENT_BYTES = 500 * 1024
 """Text and HTML together."""
 KEPT_MS = 3 * 24 * 60 * 60 * 1000
 """How long a content stays that no template has any more: accepted mail may still need it."""
+OPEN_TRACKER = "{{ses:openTracker}}"
+"""Where the pixel shall stand in HTML (developer guide); the guide does not say how a template writes it."""
 _SHOWN = 1000
 """Characters of an attribute's name: it may be as long as the template."""
 _KEPT_PROGRAMS, _KEPT_HUGE_PROGRAMS = 256, 2
@@ -110,6 +112,9 @@ def render(content: TemplateContent, data_json: str) -> Rendered:
     from posthouse.domain import handlebars
 
     data = _data(data_json)
+    if content.html is not None and OPEN_TRACKER in content.html:
+        # Nobody's attribute: it marks a place, which tracking looks for in what is rendered.
+        data.setdefault(OPEN_TRACKER.strip("{}"), OPEN_TRACKER)
     try:
         return Rendered(
             # A line end in a name is no reason to lose the mail; as a blank it cannot begin a header of its own.

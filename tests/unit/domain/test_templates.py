@@ -72,6 +72,14 @@ def test_data_may_be_empty_and_names_repeated() -> None:
     assert render(content("s"), "{}").subject == "s"
 
 
+def test_the_place_of_the_open_tracker_is_left_for_tracking() -> None:
+    for html in ("<p>{{n}}</p>{{ses:openTracker}}", "<p>{{n}}</p>\\{{ses:openTracker}}"):
+        assert render(content(html=html), '{"n":1}').html == "<p>1</p>{{ses:openTracker}}"
+    with pytest.raises(RenderingFailure):
+        render(content(text="{{ses:openTracker}}"), "{}")
+    assert render(content(html="{{#each this}}{{@key}}{{/each}}"), '{"n":1}').html == "n"
+
+
 def test_a_missing_attribute_in_any_part() -> None:
     told = ("MissingRenderingAttribute", "Attribute 'customer.name' is not present in the rendering data.")
     for part in ("subject", "text", "html"):
