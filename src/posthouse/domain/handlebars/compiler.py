@@ -75,7 +75,7 @@ class _Compiler:
             if isinstance(node, Content):
                 pieces.append(node.value)
             elif isinstance(node, Inline):
-                partials[self._inline_name(node)] = self._inline(node, depth)
+                partials[self._inline_name(node)] = self._inline(node)
             elif (operation := self._operation(node, depth)) is not None:
                 pairs.append(("".join(pieces), operation))
                 pieces = []
@@ -108,7 +108,7 @@ class _Compiler:
         self._defined.add(name.original)
         return name.original
 
-    def _inline(self, node: Inline, depth: int) -> Body:
+    def _inline(self, node: Inline) -> Body:
         # A partial is called from anywhere: the block parameters around its definition are not those around its call.
         before, self._names = self._names, []
         made = self.body(node.program, 1)
@@ -489,6 +489,8 @@ def _each(value: Getter, then: Body, otherwise: Body, declared: int) -> Operatio
         if not items or type(items) not in (dict, list):
             otherwise(run, frame, frame)
             return
+        # Here, since an inverted loop has no body that would count.
+        run.spend(len(items))
         vars = frame.vars.child()
         params = frame.params
         last = len(items) - 1

@@ -72,6 +72,7 @@ def test_a_template_has_an_end() -> None:
         ("{{#each l}}" + "{{#each ../l}}" * 4 + "{{/each}}" * 5, "takes too many steps"),
         ("{{#each l}}{{#each @root.l}}{{#each @root.l}}{{/each}}{{/each}}{{/each}}", "takes too many steps"),
         ("{{#each l}}{{#each @root.l}}{{#each @root.l}}x{{/each}}{{/each}}{{/each}}", "takes too many steps"),
+        ("{{#each l}}{{#each @root.l}}{{^each @root.l}}{{/each}}{{/each}}{{/each}}", "takes too many steps"),
         ("{{#each l}}{{#each @root.l}}{{@root.big}}{{/each}}{{/each}}", "is too long"),
         ("{{#each l}}{{#each @root.l}}{{@root.nested}}{{/each}}{{/each}}", "takes too many steps"),
         ("{{#each l}}{{#each @root.l}}{{@root.commas}}{{/each}}{{/each}}", "takes too many steps"),
@@ -137,6 +138,23 @@ def test_partials_and_blocks_together_are_held_too() -> None:
     assert render(parse(template), data) == "x"
     with pytest.raises(LimitExceeded, match="Rendering the template nests too deeply"):
         render(parse(template), {"l": [data]})
+
+
+def test_the_deepest_way_there_is_leaves_the_stack_room() -> None:
+    # Indented, with partials of its own, called by a dynamic name: all that costs functions within functions.
+    step = "{{#*inline 'p'}}\n{{#*inline 'own'}}{{/inline}}\n  {{> (lookup . 'next') l.0}}\n{{/inline}}"
+    end = "{{#*inline 'end'}}" + "{{#each l}}" * 99 + "x" + "{{/each}}" * 99 + "{{/inline}}"
+    data: dict[str, Any] = {"l": []}
+    for level in range(198):
+        data = {"l": [data], "next": "end" if level == 99 else "p"}
+    program = parse(f"{step}{end}{{{{> p}}}}")
+
+    def deeper(levels: int) -> str:
+        return deeper(levels - 1) if levels else render(program, data)
+
+    assert deeper(100).strip() == "x"
+    with pytest.raises(LimitExceeded, match="Rendering the template nests too deeply"):
+        render(program, {"l": [data], "next": "p"})
 
 
 def test_an_error_of_syntax_names_no_more_than_a_little_of_the_template() -> None:
