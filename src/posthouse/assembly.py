@@ -431,16 +431,22 @@ class Process:
         from posthouse.adapters.network import SocketNetwork
         from posthouse.adapters.resolver import DnsResolver
         from posthouse.delivery.owner import own_name
-        from posthouse.delivery.prepare import Preparer
+        from posthouse.delivery.prepare import Preparer, Sources
         from posthouse.delivery.return_paths import ReturnPaths
         from posthouse.delivery.worker import DeliveryWorker
+        from posthouse.submission.template_contents import TemplateContents
 
         config = self._config
         identities = config.identities
         key_ring, set_options, origin = _signing(config, ctx.stores)
-        return_paths = ReturnPaths(ctx.stores.records, identities.service_domain, _key_for(config, b"return paths"))
         settings = delivery_settings(config)
-        preparer = Preparer(key_ring, return_paths, set_options, origin, SIGNING_THREADS, settings.routing.captures_all)
+        sources = Sources(
+            key_ring,
+            ReturnPaths(ctx.stores.records, identities.service_domain, _key_for(config, b"return paths")),
+            set_options,
+            TemplateContents(ctx.stores.records),
+        )
+        preparer = Preparer(sources, origin, ctx.clock, SIGNING_THREADS, settings.routing.captures_all)
         await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
         worker = DeliveryWorker(
             settings,

@@ -10,9 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from posthouse.domain.messages import StoredMessage
-from posthouse.domain.outcomes import reply_line
-from posthouse.domain.routing import KEPT
+from posthouse.domain.messages import ContentKind, Direction, RecipientState, RecipientStatus, StoredMessage
 from posthouse.domain.scope import Scope
 from posthouse.ports.mailstore import MessageFilter, Messages
 
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("posthouse.delivery")
 
-_KEPT_LINE = reply_line(KEPT)
+
+def _was_tried(recipient: RecipientStatus) -> bool:
+    return recipient.attempts > 0 and recipient.state is not RecipientState.REJECTED
 
 
 class CapturedMessages:
@@ -40,23 +40,26 @@ class CapturedMessages:
         if stored is not None:
             return stored
         message = await self._messages.get(scope, message_id)
-        if message is None or not any(recipient.reply == _KEPT_LINE for recipient in message.recipients):
+        if message is None or not any(map(_was_tried, message.recipients)):
             return None
         return await self._made(message)
 
     async def _made(self, message: StoredMessage) -> bytes | None:
         facts = message.facts
+        if facts.direction is Direction.IN or facts.content_kind is ContentKind.TEMPLATED:
+            return None  # rendered before it counted as captured, and stored then
         content = await self._messages.content(facts.scope, facts.message_id)
         if content is None:
             return None
-        from posthouse.delivery.prepare import prepare
+        from posthouse.delivery.prepare import Ingredients, prepare
 
         self._ready = self._ready or self._signing()
         key_ring, set_options, origin = self._ready
         keys = await key_ring.keys_for(facts.identity_scope, facts.from_domain)
         sent_by = await set_options.of(facts)
+        of = Ingredients(facts=facts, content=content, keys=keys, origin=origin, mail_from="", sent_by=sent_by)
         try:
-            made = await asyncio.to_thread(prepare, facts, content, keys, origin, "", sent_by)
+            made = await asyncio.to_thread(prepare, of)
         except Exception:
             # Whoever looks still sees what was asked for.
             log.exception("preparing captured message %s failed", facts.message_id)

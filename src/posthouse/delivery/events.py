@@ -93,6 +93,16 @@ def bounce(
     return _event(facts, EventType.BOUNCE, [recipient for recipient, _ in replies], at_ms, detail)
 
 
+def rendering_failure(facts: MessageFacts, recipients: Sequence[str], at_ms: int, template: str, error: str) -> Event:
+    """The template and its data make no mail: nothing is sent. Detail:
+
+    template_name  of the template
+    error_message  why, in SES's words
+    """
+    detail = {"template_name": template, "error_message": error}
+    return _event(facts, EventType.RENDERING_FAILURE, recipients, at_ms, detail)
+
+
 def suppressed_complaint(
     facts: MessageFacts, recipients: Sequence[str], at_ms: int, subtype: str, attempt: dict[str, Any]
 ) -> Event:

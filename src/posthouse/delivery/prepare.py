@@ -18,21 +18,26 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from posthouse.delivery import events
 from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepared import Prepared, Refused
 from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
 from posthouse.delivery.tracking import TrackingLinks
 from posthouse.domain.configuration_sets import ConfigurationSet
-from posthouse.domain.messages import ContentKind, Draft, MessageFacts
+from posthouse.domain.messages import ContentKind, Draft, MessageFacts, TemplatedDraft, Text
+from posthouse.domain.templates import RenderingFailure, TemplateContent, no_such_template, render
 from posthouse.mail.compose import compose_message
 from posthouse.mail.dkim import SigningKey, sign
 from posthouse.mail.headers import Message, read
 from posthouse.mail.outgoing import Stamp, assemble, crlf, date_value, rewrite_head
 from posthouse.mail.tracking import rewrite
+from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMessage
+from posthouse.submission.template_contents import TemplateContents
 
 _decode_draft = msgspec.json.Decoder(Draft).decode
+decode_templated = msgspec.json.Decoder(TemplatedDraft).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,31 @@ class Origin:
     """Shown in X-SES-Outgoing."""
     tracking: TrackingLinks | None = None
     """Where tracked links lead; None: nothing is tracked (``tracking.enabled``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is looked up for each message; each keeps what it has looked up."""
+
+    key_ring: KeyRing
+    return_paths: ReturnPaths
+    set_options: SetOptions
+    templates: TemplateContents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """What the bytes of one message are made from: the same again make the same bytes."""
+
+    facts: MessageFacts
+    content: bytes
+    keys: Sequence[SigningKey]
+    origin: Origin
+    mail_from: str
+    """The envelope sender."""
+    sent_by: ConfigurationSet | None = None
+    template: TemplateContent | None = None
+    """Of templated mail."""
 
 
 SIGNING_NICENESS = 15
@@ -61,25 +91,18 @@ class Preparer:
     """Prepares messages in threads, since RSA frees the interpreter: the loop stays free for connections."""
 
     def __init__(
-        self,
-        key_ring: KeyRing,
-        return_paths: ReturnPaths,
-        set_options: SetOptions,
-        origin: Origin,
-        threads: int,
-        all_captured: bool = False,
+        self, sources: Sources, origin: Origin, clock: Clock, threads: int, all_captured: bool = False
     ) -> None:
         """`all_captured`: no mail leaves, whoever it is for; its bytes are then made by who reads them
-        (`captured.CapturedMessages`)."""
+        (`captured.CapturedMessages`), but for what may fail to be made."""
         self._all_captured = all_captured
-        self._key_ring, self._return_paths, self._origin = key_ring, return_paths, origin
-        self._set_options = set_options
+        self._sources, self._origin, self._clock = sources, origin, clock
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sign", initializer=_step_back)
 
     async def __call__(self, claimed: ClaimedMessage) -> Prepared | Refused:
         facts = claimed.facts
-        mail_from = await self._return_paths.path_for(facts)
-        require_tls = await self._set_options.requires_tls(facts)
+        mail_from = await self._sources.return_paths.path_for(facts)
+        require_tls = await self._sources.set_options.requires_tls(facts)
         if claimed.sent is not None:
             # A retry sends exactly what the first attempt sent.
             return Prepared(
@@ -89,50 +112,88 @@ class Preparer:
                 new=False,
                 require_tls=require_tls,
             )
-        if self._all_captured:
+        if self._all_captured and facts.content_kind is not ContentKind.TEMPLATED:
             return Prepared(content=b"", mail_from=mail_from)
-        keys = await self._key_ring.keys_for(facts.identity_scope, facts.from_domain)
-        sent_by = await self._set_options.of(facts)
-        loop = asyncio.get_running_loop()
-        made = await loop.run_in_executor(
-            self._pool, prepare, facts, claimed.content, keys, self._origin, mail_from, sent_by
-        )
+        try:
+            of = await self._ingredients(claimed, mail_from)
+            made = await asyncio.get_running_loop().run_in_executor(self._pool, prepare, of)
+        except RenderingFailure as failure:
+            return self._not_rendered(claimed, failure.message)
         return replace(made, require_tls=True) if require_tls else made
+
+    async def _ingredients(self, claimed: ClaimedMessage, mail_from: str) -> Ingredients:
+        """Raises RenderingFailure for a template whose content is gone."""
+        facts, sources = claimed.facts, self._sources
+        template = None
+        if facts.content_kind is ContentKind.TEMPLATED:
+            draft = decode_templated(claimed.content)
+            template = await sources.templates.get(facts.scope, draft.content)
+            if template is None:
+                error = no_such_template(draft.template)
+                raise RenderingFailure(error.message, type(error))
+        return Ingredients(
+            facts=facts,
+            content=claimed.content,
+            keys=await sources.key_ring.keys_for(facts.identity_scope, facts.from_domain),
+            origin=self._origin,
+            mail_from=mail_from,
+            sent_by=await sources.set_options.of(facts),
+            template=template,
+        )
+
+    def _not_rendered(self, claimed: ClaimedMessage, why: str) -> Refused:
+        template = decode_templated(claimed.content).template
+        recipients = [each.recipient for each in claimed.recipients]
+        event = events.rendering_failure(claimed.facts, recipients, self._clock.now_ms(), template, why)
+        return Refused(event, f"Rendering failed: {why}")
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def prepare(
-    facts: MessageFacts,
-    content: bytes,
-    keys: Sequence[SigningKey],
-    origin: Origin,
-    mail_from: str,
-    sent_by: ConfigurationSet | None = None,
-) -> Prepared:
-    """The bytes that leave; `mail_from` is their envelope sender, `sent_by` the configuration set. CPU work of some
-    0.5 ms with an RSA key: call it in a thread."""
-    message = _tracked(_message(facts, content), facts, origin, sent_by)
-    fields = rewrite_head(message.fields, _stamp(facts, origin))
-    signatures = sign(fields, message.body, keys, facts.accepted_ms // 1000) if keys else []
+def prepare(of: Ingredients) -> Prepared:
+    """The bytes that leave. CPU work of some 0.5 ms with an RSA key: call it in a thread. Raises RenderingFailure."""
+    facts = of.facts
+    message = _tracked(_message(of), of)
+    fields = rewrite_head(message.fields, _stamp(facts, of.origin))
+    signatures = sign(fields, message.body, of.keys, facts.accepted_ms // 1000) if of.keys else []
     leaving = assemble(signatures, fields, message.body)
     return Prepared(
         content=leaving,
-        mail_from=mail_from,
+        mail_from=of.mail_from,
         eight_bit=not leaving.isascii(),
         new=True,
     )
 
 
-def _message(facts: MessageFacts, content: bytes) -> Message:
-    if facts.content_kind is ContentKind.DRAFT:
-        return compose_message(_decode_draft(content), facts.message_id)
-    return read(crlf(content))
+def _message(of: Ingredients) -> Message:
+    match of.facts.content_kind:
+        case ContentKind.DRAFT:
+            return compose_message(_decode_draft(of.content), of.facts.message_id)
+        case ContentKind.TEMPLATED:
+            assert of.template is not None, "whoever prepares templated mail looks its template up"
+            return compose_message(_rendered(decode_templated(of.content), of.template), of.facts.message_id)
+        case ContentKind.RAW:
+            return read(crlf(of.content))
 
 
-def _tracked(message: Message, facts: MessageFacts, origin: Origin, sent_by: ConfigurationSet | None) -> Message:
-    plan = origin.tracking.plan(facts, sent_by) if origin.tracking is not None else None
+def _rendered(draft: TemplatedDraft, template: TemplateContent) -> Draft:
+    made = render(template, draft.data)
+    return Draft(
+        source=draft.source,
+        to=draft.to,
+        cc=draft.cc,
+        bcc=draft.bcc,
+        reply_to=draft.reply_to,
+        subject=Text(made.subject),
+        text=None if made.text is None else Text(made.text),
+        html=None if made.html is None else Text(made.html),
+    )
+
+
+def _tracked(message: Message, of: Ingredients) -> Message:
+    tracking = of.origin.tracking
+    plan = tracking.plan(of.facts, of.sent_by) if tracking is not None else None
     return message if plan is None else rewrite(message, plan) or message
 
 

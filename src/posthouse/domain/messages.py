@@ -18,6 +18,8 @@ class ContentKind(StrEnum):
 
     DRAFT = "draft"
     """A `Draft` as JSON: composed behind the queue."""
+    TEMPLATED = "templated"
+    """A `TemplatedDraft` as JSON: rendered and composed behind the queue."""
     RAW = "raw"
     """RFC 5322 bytes as the caller gave them."""
 
@@ -52,6 +54,22 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: Text
     text: Text | None = None
     html: Text | None = None
+
+
+class TemplatedDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What SendTemplatedEmail, or one destination of SendBulkTemplatedEmail, was asked to send."""
+
+    source: str
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    reply_to: tuple[str, ...] = ()
+    template: str
+    """Its name, for whoever reads of it."""
+    content: str
+    """The key of the content that the template had when the mail was accepted."""
+    data: str
+    """A JSON object, as far as the caller kept to it."""
 
 
 class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):

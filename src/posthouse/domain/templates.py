@@ -78,7 +78,10 @@ class Rendered:
 
 
 Failure = (
-    type[MissingRenderingAttributeException] | type[InvalidRenderingParameterException] | type[InvalidTemplateException]
+    type[MissingRenderingAttributeException]
+    | type[InvalidRenderingParameterException]
+    | type[InvalidTemplateException]
+    | type[TemplateDoesNotExistException]
 )
 
 
@@ -129,6 +132,14 @@ def render(content: TemplateContent, data_json: str) -> Rendered:
         raise RenderingFailure(error.reason, InvalidRenderingParameterException) from None
     except handlebars.TemplateError as error:
         raise RenderingFailure(error.reason[:_SHOWN], InvalidTemplateException) from None
+
+
+def render_subject(content: TemplateContent, data_json: str) -> str:
+    """The subject alone, for lists that show a mail before it is rendered; empty where it cannot be."""
+    try:
+        return render(TemplateContent(subject=content.subject, text=None, html=None), data_json).subject
+    except RenderingFailure:
+        return ""
 
 
 def _data(data_json: str) -> dict[str, Any]:

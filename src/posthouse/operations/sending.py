@@ -3,7 +3,6 @@ tags, then addresses, then configuration set, then account and verification, the
 
 import msgspec
 
-from posthouse.domain.addresses import Mailbox, parse_mailbox
 from posthouse.domain.messages import ContentKind, Draft, Text
 from posthouse.domain.scope import Caller
 from posthouse.domain.sending import check_drafted, check_recipient_count, check_size
@@ -12,12 +11,12 @@ from posthouse.mail import charsets
 from posthouse.model.errors import InvalidParameterValue
 from posthouse.model.generated import (
     Content,
-    MessageTag,
     SendEmailRequest,
     SendEmailResponse,
     SendRawEmailRequest,
     SendRawEmailResponse,
 )
+from posthouse.operations.addressing import Lists, lists_of, mailboxes, sender_of, tags_of
 from posthouse.operations.context import Context
 from posthouse.submission.accept import Submission, accept
 from posthouse.submission.raw import RawSubmission, submit_raw
@@ -26,14 +25,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def send_email(req: SendEmailRequest, caller: Caller, ctx: Context) -> SendEmailResponse:
-    tags = _tags(req.tags)
+    tags = tags_of(req.tags)
     check_tags(tags)
-    source = parse_mailbox(req.source)
-    to, cc, bcc = (_mailboxes(part) for part in _addressed(req))
-    return_path = parse_mailbox(req.return_path) if req.return_path else None
-    _mailboxes(req.reply_to_addresses)
-    check_recipient_count(len(to) + len(cc) + len(bcc))
-    draft = _draft(req)
+    lists = lists_of(req.destination)
+    sender = sender_of(req.source, req.return_path, req.source_arn, req.return_path_arn)
+    recipients = lists.recipients()
+    mailboxes(req.reply_to_addresses)
+    check_recipient_count(len(recipients))
+    draft = _draft(req, lists)
     check_drafted(draft)
     _check_charsets(draft)
     content = _encode(draft)
@@ -43,48 +42,29 @@ async def send_email(req: SendEmailRequest, caller: Caller, ctx: Context) -> Sen
             caller=caller,
             operation="SendEmail",
             source=req.source,
-            from_domain=source.domain,
-            senders=(source,) if return_path is None else (source, return_path),
-            feedback_to=(return_path or source).address,
-            recipients=to + cc + bcc,
+            from_domain=sender.source.domain,
+            senders=sender.senders,
+            feedback_to=sender.feedback_to,
+            recipients=recipients,
             content=content,
             content_kind=ContentKind.DRAFT,
             subject=draft.subject.data,
             configuration_set=req.configuration_set_name or "",
             tags=tags,
-            arns=_arns(req.source_arn, req.return_path_arn if return_path else None, count=2 if return_path else 1),
+            arns=sender.arns,
         ),
         ctx.submission,
     )
     return SendEmailResponse(message_id=message_id)
 
 
-def _arns(source_arn: str | None, return_path_arn: str | None, count: int) -> tuple[str, ...]:
-    """For Source and ReturnPath, as far as there is one; nothing where neither is named."""
-    return (source_arn or "", return_path_arn or "")[:count] if source_arn or return_path_arn else ()
-
-
-def _tags(tags: tuple[MessageTag, ...] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((tag.name, tag.value) for tag in tags or ())
-
-
-def _addressed(req: SendEmailRequest) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    to = req.destination
-    return to.to_addresses or (), to.cc_addresses or (), to.bcc_addresses or ()
-
-
-def _mailboxes(texts: tuple[str, ...] | None) -> tuple[Mailbox, ...]:
-    return tuple([parse_mailbox(text) for text in texts or ()])
-
-
-def _draft(req: SendEmailRequest) -> Draft:
-    to, cc, bcc = _addressed(req)
+def _draft(req: SendEmailRequest, lists: Lists) -> Draft:
     body = req.message.body
     return Draft(
         source=req.source,
-        to=to,
-        cc=cc,
-        bcc=bcc,
+        to=lists.to,
+        cc=lists.cc,
+        bcc=lists.bcc,
         reply_to=req.reply_to_addresses or (),
         subject=_text(req.message.subject) or Text(""),
         text=_text(body.text),
@@ -114,7 +94,7 @@ async def send_raw_email(req: SendRawEmailRequest, caller: Caller, ctx: Context)
         source=req.source or "",
         destinations=req.destinations,
         configuration_set=req.configuration_set_name or "",
-        tags=_tags(req.tags),
+        tags=tags_of(req.tags),
         source_arn=req.source_arn or "",
         from_arn=req.from_arn or "",
         return_path_arn=req.return_path_arn or "",

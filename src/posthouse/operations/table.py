@@ -18,6 +18,7 @@ from posthouse.operations import (
     receipt_rule_sets,
     receipt_rules,
     sending,
+    templated_sending,
     templates,
 )
 from posthouse.operations.context import Context
@@ -70,9 +71,11 @@ OPERATIONS: dict[str, Operation] = {
     "PutConfigurationSetDeliveryOptions": configuration_sets.put_configuration_set_delivery_options,
     "PutIdentityPolicy": identity_policies.put_identity_policy,
     "ReorderReceiptRuleSet": receipt_rule_sets.reorder_receipt_rule_set,
+    "SendBulkTemplatedEmail": templated_sending.send_bulk_templated_email,
     "SendCustomVerificationEmail": custom_verification.send_custom_verification_email,
     "SendEmail": sending.send_email,
     "SendRawEmail": sending.send_raw_email,
+    "SendTemplatedEmail": templated_sending.send_templated_email,
     "SetActiveReceiptRuleSet": receipt_rule_sets.set_active_receipt_rule_set,
     "SetIdentityDkimEnabled": identities.set_identity_dkim_enabled,
     "SetIdentityFeedbackForwardingEnabled": notifications.set_identity_feedback_forwarding_enabled,

@@ -7,7 +7,7 @@ from posthouse.domain.addresses import Mailbox
 from posthouse.domain.configuration_sets import check_may_send
 from posthouse.domain.message_ids import outgoing_id
 from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage
-from posthouse.domain.scope import Caller
+from posthouse.domain.scope import Caller, Scope
 from posthouse.domain.sending import check_account, refuse_mail_from, refuse_unverified
 from posthouse.domain.simulator import count_simulated
 from posthouse.model.errors import Throttling
@@ -40,6 +40,16 @@ class Submission:
     arns: tuple[str, ...] = ()
     """ARN of the identity that each of `senders` is to be sent from, or an empty text; no element at all where, as
     mostly, none is named."""
+
+
+async def check_sender(
+    scope: Scope, configuration_set: str, senders: tuple[Mailbox, ...], ctx: SubmissionContext
+) -> None:
+    """What every message of these senders would be refused for, whoever it is to. Raises as `accept`."""
+    if configuration_set:
+        check_may_send(configuration_set, await ctx.facts.configuration_set(scope, configuration_set))
+    check_account(await ctx.facts.account(scope))
+    refuse_unverified(await ctx.facts.unverified(scope, senders), scope.region)
 
 
 async def accept(submission: Submission, ctx: SubmissionContext) -> str:

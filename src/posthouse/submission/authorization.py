@@ -116,7 +116,7 @@ def _request(asked: Asked, scope: Scope, name: str, now_ms: int) -> Request:
 def _context(asked: Asked, now_ms: int) -> Context:
     """Condition keys of the SES developer guide, "Sending authorization policies", and what of IAM's global ones holds
     here. Addresses are compared as they were given."""
-    caller, drafted = asked.caller, asked.content_kind is ContentKind.DRAFT
+    caller, drafted = asked.caller, asked.content_kind is not ContentKind.RAW
     from_ = asked.senders[0]
     found = {
         "ses:fromaddress": from_.address,

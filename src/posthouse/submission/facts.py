@@ -12,7 +12,9 @@ from posthouse.domain.policies import IdentityPolicies
 from posthouse.domain.policy_documents import Policy, read_policy
 from posthouse.domain.scope import Scope
 from posthouse.domain.sending import is_verified
+from posthouse.domain.templates import Template
 from posthouse.ports.records import RecordStore
+from posthouse.submission.template_contents import TemplateContents
 
 MAX_ENTRIES = 50_000
 """Of one process; a flood of different addresses empties the cache instead of growing it."""
@@ -22,6 +24,9 @@ ACCOUNT = "account"
 
 MAX_SETS = 10_000
 """Configuration sets that are kept; one takes a kilobyte, and mostly much less."""
+
+MAX_TEMPLATES = 10_000
+"""Names of templates that are kept with what they stand for."""
 
 MAX_GRANTS = 1000
 """Identities whose policies are kept as they were read; each may have 80 KB of them."""
@@ -54,6 +59,8 @@ class Facts:
         self._standings: dict[tuple[Scope, str], Standing] = {}
         self._grants: dict[tuple[Scope, str], Grant] = {}
         self._sets: dict[tuple[Scope, str], ConfigurationSet] = {}
+        self._templates: dict[tuple[Scope, str], Template] = {}
+        self.contents = TemplateContents(records)
 
     async def account(self, scope: Scope) -> Account:
         version = await self._current()
@@ -64,6 +71,18 @@ class Facts:
             if version == self._version:
                 self._accounts[scope] = account
         return account
+
+    async def template(self, scope: Scope, name: str) -> Template | None:
+        version = await self._current()
+        template = self._templates.get((scope, name))
+        if template is None:
+            async with self._records.reading() as reading:
+                template = await reading.templates.get(scope, name)
+            if template is not None and version == self._version:
+                if len(self._templates) >= MAX_TEMPLATES:
+                    self._templates.clear()
+                self._templates[scope, name] = template
+        return template
 
     async def unverified(self, scope: Scope, mailboxes: Sequence[Mailbox]) -> list[Mailbox]:
         """Those of the mailboxes that no verified identity covers, in their order."""
@@ -145,6 +164,7 @@ class Facts:
             self._standings.clear()
             self._grants.clear()
             self._sets.clear()
+            self._templates.clear()
             self._version = version
         return version
 

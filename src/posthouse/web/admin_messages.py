@@ -71,11 +71,13 @@ async def detail_of(call: Call, stored: StoredMessage) -> views.MessageDetail:
     facts = stored.facts
     content = await reading.read(call.ctx.stores.messages, stored)
     events = await call.ctx.stores.events.of_message(facts.scope, facts.message_id)
+    asked = await reading.templated(call.ctx.stores.messages, stored)
     return views.MessageDetail(
         **views.message_fields(stored),
         why=why.sentence(stored, events, call.ctx.clock.now_ms()),
         envelope=views.Envelope(mail_from=envelope_sender(stored), recipients=recipients_of(stored)),
         content_stage=content.stage,
+        template=views.TemplateUse(name=asked.template, data=asked.data) if asked else None,
         headers=[views.NamedValue(name, value) for name, value in content.headers],
         text=content.text,
         html=content.html,

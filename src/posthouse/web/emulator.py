@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from posthouse.domain.messages import ContentKind, Direction, Draft, MessageFacts, StoredMessage
+from posthouse.domain.messages import ContentKind, Direction, Draft, MessageFacts, StoredMessage, TemplatedDraft
 from posthouse.mail import mailboxes
 from posthouse.ports.mailstore import MessageFilter
 from posthouse.web import reading
@@ -69,10 +69,13 @@ async def _entry(call: Call, stored: StoredMessage) -> dict[str, Any]:
     return {**known, **(_parts(content.draft) if content.draft else {})}
 
 
-def _parts(draft: Draft) -> dict[str, Any]:
+def _parts(draft: Draft | TemplatedDraft) -> dict[str, Any]:
     lists = {"ToAddresses": draft.to, "CcAddresses": draft.cc, "BccAddresses": draft.bcc}
+    destination = {"Destination": {name: list(given) for name, given in lists.items() if given}}
+    if isinstance(draft, TemplatedDraft):
+        return {**destination, "Template": draft.template, "TemplateData": draft.data}
     return {
-        "Destination": {name: list(given) for name, given in lists.items() if given},
+        **destination,
         "Subject": draft.subject.data,
         "Body": {
             "text_part": draft.text.data if draft.text else None,

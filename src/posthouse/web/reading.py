@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from posthouse.domain.messages import ContentKind, Draft, StoredMessage
+from posthouse.domain.messages import ContentKind, Draft, StoredMessage, TemplatedDraft
 from posthouse.mail import parse
 from posthouse.ports.mailstore import Messages
 
@@ -33,7 +33,7 @@ class Stored:
     """``sent``, ``accepted``, ``draft`` or ``gone``."""
     raw: bytes | None
     """An RFC 5322 message; None for a draft that was not composed yet, and for what is gone."""
-    draft: Draft | None = None
+    draft: Draft | TemplatedDraft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Reading:
     html: str | None
     attachments: list[parse.Attachment]
     complete: bool
-    draft: Draft | None
+    draft: Draft | TemplatedDraft | None
 
 
 async def fetch(messages: Messages, stored: StoredMessage) -> Stored:
@@ -62,7 +62,17 @@ async def accepted(messages: Messages, stored: StoredMessage) -> Stored:
         return Stored("gone", None)
     if stored.facts.content_kind is ContentKind.DRAFT:
         return Stored("draft", None, msgspec.json.decode(content, type=Draft))
+    if stored.facts.content_kind is ContentKind.TEMPLATED:
+        return Stored("draft", None, msgspec.json.decode(content, type=TemplatedDraft))
     return Stored("accepted", content)
+
+
+async def templated(messages: Messages, stored: StoredMessage) -> TemplatedDraft | None:
+    """What was asked for with a template; None for other mail, and for what is gone."""
+    if stored.facts.content_kind is not ContentKind.TEMPLATED:
+        return None
+    draft = (await accepted(messages, stored)).draft
+    return draft if isinstance(draft, TemplatedDraft) else None
 
 
 async def read(messages: Messages, stored: StoredMessage) -> Reading:
@@ -91,7 +101,7 @@ async def page(messages: Messages, stored: StoredMessage) -> str | None:
     """
     content = await fetch(messages, stored)
     if content.raw is None:
-        return content.draft.html.data if content.draft and content.draft.html else None
+        return content.draft.html.data if isinstance(content.draft, Draft) and content.draft.html else None
     return await _elsewhere(_with_pictures, content.raw)
 
 
@@ -124,6 +134,8 @@ def _of_draft(content: Stored) -> Reading:
         return Reading(content.stage, [], None, None, [], True, None)
     lists = (("To", draft.to), ("Cc", draft.cc), ("Reply-To", draft.reply_to))
     headers = [("From", draft.source), *((name, ", ".join(given)) for name, given in lists if given)]
+    if isinstance(draft, TemplatedDraft):
+        return Reading(content.stage, headers, None, None, [], True, draft)
     headers.append(("Subject", draft.subject.data))
     text = draft.text.data if draft.text else None
     html = draft.html.data if draft.html else None

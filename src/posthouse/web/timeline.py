@@ -58,6 +58,13 @@ def _diagnoses(event: Event) -> dict[str, str]:
     return {_word(row, "recipient"): _word(row, "diagnostic_code").removeprefix("smtp; ") for row in rows}
 
 
+_KINDS = {
+    ContentKind.DRAFT: "to be composed",
+    ContentKind.TEMPLATED: "to be rendered",
+    ContentKind.RAW: "raw",
+}
+
+
 def _accepted(stored: StoredMessage) -> Step:
     facts = stored.facts
     if facts.direction is Direction.IN:
@@ -65,7 +72,7 @@ def _accepted(stored: StoredMessage) -> Step:
     else:
         by = f" by {facts.access_key}" if facts.access_key else ""
         at = f" from {facts.source_ip}" if facts.source_ip else ""
-        kind = "to be composed" if facts.content_kind is ContentKind.DRAFT else "raw"
+        kind = _KINDS[facts.content_kind]
         title, text = "Accepted", f"{facts.operation}{by}{at}, {facts.size:,} bytes {kind}."
     more = (("TLS", facts.tls), ("HELO", facts.helo), ("Configuration set", facts.configuration_set))
     return Step(

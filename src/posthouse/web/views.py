@@ -124,6 +124,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What was said on the wire, ``C:`` and ``S:`` lines."""
 
 
+class TemplateUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A template and the data that it was given."""
+
+    name: str
+    data: str
+
+
 class MessageDetail(Message, frozen=True, kw_only=True):
     """One message with everything that is known of it."""
 
@@ -133,6 +140,8 @@ class MessageDetail(Message, frozen=True, kw_only=True):
     content_stage: str
     """Whose content is shown: ``sent`` (the bytes that left), ``accepted`` (as handed in, or as it came), ``draft``
     (not composed yet) or ``gone``."""
+    template: TemplateUse | None
+    """What it is rendered from; null for mail without a template."""
     headers: list[NamedValue]
     text: str | None
     html: str | None

@@ -1,16 +1,13 @@
 """What a configuration set asks for in delivery: as it is when the mail is prepared, first time and every time."""
 
 import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import msgspec
 from tests.support.context import Callers, Ses, open_ses
+from tests.support.preparing import preparing
 
-from posthouse.delivery.key_ring import KeyRing
-from posthouse.delivery.prepare import Origin, Preparer
+from posthouse.delivery.prepare import Preparer
 from posthouse.delivery.prepared import Prepared
-from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
 from posthouse.domain.messages import MessageFacts
 from posthouse.ports.mailstore import ClaimedMessage
@@ -34,22 +31,6 @@ async def claimed(ses: Ses, name: str = "news") -> ClaimedMessage:
     )
     (message,) = await ses.ctx.stores.queue.claim("worker", ses.clock.now_ms(), 60_000, 10)
     return message
-
-
-@asynccontextmanager
-async def preparing(ses: Ses) -> AsyncIterator[Preparer]:
-    records = ses.ctx.stores.records
-    preparer = Preparer(
-        KeyRing(records, "posthouse.test", "none"),
-        ReturnPaths(records, "posthouse.test", b"k" * 32),
-        SetOptions(records),
-        Origin("posthouse.test", "127.0.0.1"),
-        1,
-    )
-    try:
-        yield preparer
-    finally:
-        preparer.close()
 
 
 async def required(preparer: Preparer, message: ClaimedMessage) -> bool:

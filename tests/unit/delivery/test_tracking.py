@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import dkim as dkimpy
 import pytest
 from tests.support.context import Callers, Ses, open_ses
+from tests.support.preparing import preparing
 
 from posthouse.delivery.captured import CapturedMessages
 from posthouse.delivery.key_ring import KeyRing
-from posthouse.delivery.prepare import Origin, Preparer
+from posthouse.delivery.prepare import Origin
 from posthouse.delivery.prepared import Prepared
-from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
 from posthouse.delivery.tracking import TrackingLinks, base_url
 from posthouse.domain.messages import RecipientState
@@ -82,17 +82,9 @@ async def claimed(ses: Ses) -> ClaimedMessage:
 async def prepared(ses: Ses, message: ClaimedMessage, links: TrackingLinks | None = LINKS) -> str:
     records = ses.ctx.stores.records
     await ensure_service_keys(records, "posthouse.test", ses.clock, ses.ctx.random)
-    preparer = Preparer(
-        KeyRing(records, "posthouse.test", "auto"),
-        ReturnPaths(records, "posthouse.test", b"k" * 32),
-        SetOptions(records),
-        Origin("posthouse.test", "127.0.0.1", links),
-        1,
-    )
-    try:
+    origin = Origin("posthouse.test", "127.0.0.1", links)
+    async with preparing(ses, origin=origin, service_signature="auto") as preparer:
         made = await preparer(message)
-    finally:
-        preparer.close()
     assert isinstance(made, Prepared)
     return made.content.decode()
 
