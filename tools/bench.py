@@ -33,6 +33,7 @@ from tests.support import processes
 from tests.support.server import ACCESS_KEY, SECRET_KEY, Server
 from tools.load.measure import pss_mib
 from tools.load.peers import DroppingSmtpd, Moto, OpenDkim, Postfix, missing
+from tools.load.ses import WARM_UP
 from tools.load.signing import Signer, smtp_password
 
 ROOT = Path(__file__).parents[1]
@@ -95,17 +96,24 @@ def load(module: str, *words: object) -> dict[str, Any]:
 
 def through(sink_port: int, count: int, *words: object) -> tuple[float, dict[str, Any]]:
     """Messages per second from the first one handed in to the last one at the sink, and what the sink saw."""
-    command = [sys.executable, "-m", "tools.load.sink", "--port", str(sink_port), "--target", str(count)]
-    sink = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        processes.wait_for_port(sink_port)
+    with sink_for(sink_port, count) as sink:
         sent = load("smtp", "-n", count, *words)
         seen = json.loads(sink.communicate(timeout=DRAIN_S)[0])
-    finally:
-        sink.terminate()
     if seen["distinct"] != count:
         raise SystemExit(f"{seen['distinct']} of {count} messages arrived")
     return round(count / (seen["last_s"] - sent["began_s"]), 1), seen
+
+
+@contextmanager
+def sink_for(port: int, count: int) -> Iterator["subprocess.Popen[str]"]:
+    """A sink that ends, and prints what it saw, once so many messages have arrived."""
+    command = [sys.executable, "-m", "tools.load.sink", "--port", str(port), "--target", str(count)]
+    sink = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        processes.wait_for_port(port)
+        yield sink
+    finally:
+        sink.terminate()
 
 
 def drained(server: Server) -> None:
@@ -211,6 +219,50 @@ def s5(size: Size) -> Iterator[Row]:
     yield beside_aiosmtpd
 
 
+BULK = 50
+
+
+def beside_moto(size: Size, row: Row, counts: tuple[int, int], *words: object, per_call: int = 1) -> Row:
+    """Calls accepted by both, 16 callers, `per_call` messages each; the queue is empty before the next round."""
+    with Server(STRICT) as server, Moto() as moto:
+        for _ in range(size.rounds):
+            ours = load("ses", "--url", server.url, "-n", size.of(counts[0]), "-c", 16, *words)
+            drained(server)
+            theirs = load("ses", "--url", f"http://127.0.0.1:{moto.port}", "-n", size.of(counts[1]), "-c", 16, *words)
+            row.ours.append(ours["rate"])
+            row.theirs.append(theirs["rate"])
+            row.notes.append(f"{ours['rate'] * per_call:,.0f} messages/s, p99 {ours['p99_ms']:.1f} ms")
+    return row
+
+
+def s7(size: Size) -> Iterator[Row]:
+    """What costs more than a short text: 100 KB, templates, and many templates in one call."""
+    row = Row("S7", "SendRawEmail accepted, 100 KB, 16 callers", "/s", "moto", 4.5, 0)
+    yield beside_moto(size, row, (4_000, 1_000), "--raw", 100 * 1024)
+    row = Row("S7", "SendTemplatedEmail accepted, 16 callers", "/s", "moto", 0, 0)
+    yield beside_moto(size, row, (10_000, 1_000), "--templated")
+    row = Row("S7", f"SendBulkTemplatedEmail accepted, {BULK} destinations", "/s", "moto", 4, 0)
+    yield beside_moto(size, row, (500, 300), "--bulk", BULK, per_call=BULK)
+    yield rendered_and_signed(size)
+
+
+def rendered_and_signed(size: Size) -> Row:
+    """From the first bulk call to the last mail at the sink: accepted, rendered, signed with RSA-2048, delivered."""
+    row = Row("S7", "bulk mail rendered, signed and delivered (aim: 2,000/s)", "/s", "none", 0, 0)
+    sink_port = processes.free_port()
+    routes = {"delivery.mode": "direct", "delivery.routes": {"*": f"127.0.0.1:{sink_port}"}}
+    with Server({**STRICT, **routes}) as server:
+        for _ in range(size.rounds):
+            calls = max(2, size.of(10_000) // BULK)
+            with sink_for(sink_port, calls * BULK + WARM_UP * BULK) as sink:
+                sent = load("ses", "--url", server.url, "-n", calls, "-c", 4, "--bulk", BULK)
+                seen = json.loads(sink.communicate(timeout=DRAIN_S)[0])
+            row.ours.append(round(calls * BULK / (seen["last_s"] - sent["began_s"]), 1))
+            row.notes.append(f"{seen['signed']} of {seen['count']} signed")
+            drained(server)
+    return row
+
+
 def first_answer_s(port: int, start: Callable[[], None]) -> float:
     """From the start of a process to its first good answer to GetSendQuota."""
     began = time.perf_counter()
@@ -272,6 +324,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Size], Iterator[Row]], tuple[str, ...]]]
     "S3": (s3, ("postfix", "opendkim")),
     "S4": (s4, ("postfix",)),
     "S5": (s5, ("postfix",)),
+    "S7": (s7, ()),
     "S9": (s9, ()),
 }
 

@@ -9,6 +9,7 @@ in flight on each. Prints one line of JSON.
 import argparse
 import asyncio
 import base64
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,43 @@ def send_raw_email(source: str, recipients: Sequence[str], message: bytes) -> di
     }
 
 
+TEMPLATE = "load-template"
+TEMPLATE_PARTS = {
+    "Template.SubjectPart": "load id={{id}}",
+    "Template.TextPart": "Hello {{name}},\n{{#each items}}- {{this}}\n{{/each}}" + "A short line of text.\n" * 8,
+    "Template.HtmlPart": "<html><body><p>Hello {{name}},</p>\n<ul>{{#each items}}<li>{{this}}</li>{{/each}}</ul>\n</body></html>",
+}
+
+
+def send_templated_email(source: str, recipient: str, test_id: str) -> dict[str, str]:
+    """Parameters of a SendTemplatedEmail with the template that `_verify` makes."""
+    return {
+        "Action": "SendTemplatedEmail",
+        "Source": source,
+        "Template": TEMPLATE,
+        "TemplateData": _template_data(test_id),
+        "Destination.ToAddresses.member.1": recipient,
+    }
+
+
+def send_bulk_templated_email(source: str, recipients: Sequence[str], test_id: str) -> dict[str, str]:
+    """Parameters of a SendBulkTemplatedEmail, one recipient a destination."""
+    made = {
+        "Action": "SendBulkTemplatedEmail",
+        "Source": source,
+        "Template": TEMPLATE,
+        "DefaultTemplateData": _template_data(test_id),
+    }
+    for number, each in enumerate(recipients, 1):
+        made[f"Destinations.member.{number}.Destination.ToAddresses.member.1"] = each
+        made[f"Destinations.member.{number}.ReplacementTemplateData"] = _template_data(f"{test_id}-{number}")
+    return made
+
+
+def _template_data(test_id: str) -> str:
+    return json.dumps({"id": test_id, "name": f"User {test_id}", "items": ["one", "two", "three"]})
+
+
 def message_id_of(body: bytes) -> str:
     """The MessageId of an answer; empty where it has none."""
     return body.partition(b"<MessageId>")[2].partition(b"</MessageId>")[0].decode()
@@ -169,7 +207,12 @@ def _requests(asked: argparse.Namespace, host: str, count: int) -> list[bytes]:
     made = []
     for number in range(count):
         test_id, to = f"{stamp}-{number}", [f"user{number}@example.net"]
-        if asked.raw:
+        if asked.bulk:
+            many = [f"user{number}-{each}@example.net" for each in range(asked.bulk)]
+            parameters = send_bulk_templated_email(asked.source, many, test_id)
+        elif asked.templated:
+            parameters = send_templated_email(asked.source, to[0], test_id)
+        elif asked.raw:
             parameters = send_raw_email(asked.source, to, filled_message(asked.source, to[0], test_id, asked.raw))
         else:
             parameters = send_email(asked.source, to, f"load id={test_id}")
@@ -180,10 +223,14 @@ def _requests(asked: argparse.Namespace, host: str, count: int) -> list[bytes]:
 async def _verify(asked: argparse.Namespace, host: str, port: int) -> None:
     signer = Signer(asked.access_key, asked.secret_key, f"{host}:{port}")
     domain = asked.source.rpartition("@")[2]
-    for action in (
+    actions = [
         {"Action": "VerifyDomainIdentity", "Domain": domain},
         {"Action": "VerifyEmailIdentity", "EmailAddress": asked.source},
-    ):
+    ]
+    if asked.templated or asked.bulk:
+        actions.append({"Action": "DeleteTemplate", "TemplateName": TEMPLATE})
+        actions.append({"Action": "CreateTemplate", "Template.TemplateName": TEMPLATE, **TEMPLATE_PARTS})
+    for action in actions:
         connection = await connect(host, port)
         status, body = await connection.ask(signer.request(action))
         connection.transport.close()
@@ -220,6 +267,8 @@ def main() -> None:
     parser.add_argument("-n", "--requests", type=int, default=2000)
     parser.add_argument("-c", "--callers", type=int, default=16)
     parser.add_argument("--raw", type=int, default=0, metavar="BYTES", help="SendRawEmail with messages of this size")
+    parser.add_argument("--templated", action="store_true", help="SendTemplatedEmail")
+    parser.add_argument("--bulk", type=int, default=0, metavar="N", help="SendBulkTemplatedEmail with N destinations")
     parser.add_argument("--source", default="sender@bench.example.com")
     parser.add_argument("--access-key", default="posthouse")
     parser.add_argument("--secret-key", default="posthouse-secret")
