@@ -36,6 +36,8 @@ MAX_CONTENT_BYTES = 500 * 1024
 """Text and HTML together."""
 KEPT_MS = 3 * 24 * 60 * 60 * 1000
 """How long a content stays that no template has any more: accepted mail may still need it."""
+MAX_QUICK_SUBJECT, QUICK_STEPS = 2000, 1000
+"""Characters of a subject's template, and steps of its rendering, that a caller may be kept waiting for."""
 OPEN_TRACKER = "{{ses:openTracker}}"
 """Where the pixel shall stand in HTML (developer guide); the guide does not say how a template writes it."""
 _SHOWN = 1000
@@ -135,10 +137,16 @@ def render(content: TemplateContent, data_json: str) -> Rendered:
 
 
 def render_subject(content: TemplateContent, data_json: str) -> str:
-    """The subject alone, for lists that show a mail before it is rendered; empty where it cannot be."""
+    """The subject alone, for lists that show a mail before it is rendered; empty where it cannot be, or would take
+    longer than who accepts mail has time for."""
+    from posthouse.domain import handlebars
+
+    subject = content.subject or ""
+    if len(subject) > MAX_QUICK_SUBJECT:
+        return ""
     try:
-        return render(TemplateContent(subject=content.subject, text=None, html=None), data_json).subject
-    except RenderingFailure:
+        return _one_line(handlebars.render(_program(subject), _data(data_json), handlebars.Limits(steps=QUICK_STEPS)))
+    except (RenderingFailure, handlebars.TemplateError):
         return ""
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from posthouse.domain.templates import (
     MAX_CONTENT_BYTES,
+    MAX_QUICK_SUBJECT,
     MAX_TEMPLATES,
     RenderingFailure,
     TemplateContent,
@@ -16,6 +17,7 @@ from posthouse.domain.templates import (
     content_key,
     is_template_name,
     render,
+    render_subject,
 )
 from posthouse.model.errors import ServiceError
 
@@ -152,3 +154,16 @@ def test_the_key_of_a_content_takes_in_everything() -> None:
     assert len(keys) == 10
     assert content_key("a", content("s", "t")) == content_key("a", content("s", "t"))
     assert all(len(key) == 64 for key in keys)
+
+
+def test_a_subject_for_lists_is_made_only_where_it_is_quick() -> None:
+    def subject(template: str, data: str = '{"a": 1, "list": [1, 2]}') -> str:
+        return render_subject(TemplateContent(subject=template, text="{{missing}}", html=None), data)
+
+    assert subject("Hello {{a}}\n!") == "Hello 1 !"
+    assert subject("{{#each list}}{{#each ../list}}x{{/each}}{{/each}}") == "xxxx"
+    assert subject("{{missing}}") == ""
+    assert subject("Hello", "no data") == ""
+    assert subject("{{#if") == ""
+    assert subject("x" * (MAX_QUICK_SUBJECT + 1)) == ""
+    assert subject("{{#each @root.list}}" * 12 + "x" + "{{/each}}" * 12) == ""

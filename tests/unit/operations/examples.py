@@ -55,6 +55,19 @@ A_RULE = {
 }
 A_FILTER = {"Filter.Name": "office", "Filter.IpFilter.Policy": "Allow", "Filter.IpFilter.Cidr": "192.0.2.0/24"}
 
+TEMPLATED_MAIL = {
+    "Source": f"a@{DOMAIN}",
+    "Destination.ToAddresses.member.1": "b@x.example",
+    "Template": TEMPLATE["Template.TemplateName"],
+    "TemplateData": '{"name": "B"}',
+}
+BULK_MAIL = {
+    "Source": f"a@{DOMAIN}",
+    "Destinations.member.1.Destination.ToAddresses.member.1": "b@x.example",
+    "Template": TEMPLATE["Template.TemplateName"],
+    "DefaultTemplateData": '{"name": "B"}',
+}
+
 FURNITURE: tuple[tuple[str, Form], ...] = (
     ("VerifyDomainIdentity", {"Domain": DOMAIN}),
     ("VerifyDomainDkim", {"Domain": DOMAIN}),
@@ -69,6 +82,7 @@ FURNITURE: tuple[tuple[str, Form], ...] = (
     ("CreateConfigurationSetEventDestination", EVENTS_TO_TOPIC),
     ("CreateConfigurationSetTrackingOptions", REDIRECT),
     ("SendEmail", {**MAIL, "ConfigurationSetName": "news"}),
+    ("SendTemplatedEmail", TEMPLATED_MAIL),
     ("CreateReceiptRuleSet", RULE_SET),
     ("CreateReceiptRule", A_RULE),
     ("CreateReceiptRule", {**RULE_SET, "Rule.Name": "mark"}),
@@ -140,9 +154,11 @@ EXAMPLES: dict[str, Example] = {
     "PutConfigurationSetDeliveryOptions": of(ConfigurationSetName="news", DeliveryOptions__TlsPolicy="Require"),
     "PutIdentityPolicy": of(Identity=DOMAIN, PolicyName="second", Policy=POLICY),
     "ReorderReceiptRuleSet": of(RuleSetName="inbound", RuleNames__member__1="keep", RuleNames__member__2="mark"),
+    "SendBulkTemplatedEmail": Example(BULK_MAIL),
     "SendCustomVerificationEmail": of(EmailAddress="new@x.example", TemplateName="welcome"),
     "SendEmail": Example({**MAIL, "SourceArn": IDENTITY_ARN}),
     "SendRawEmail": of(RawMessage__Data=RAW),
+    "SendTemplatedEmail": Example(TEMPLATED_MAIL),
     "SetActiveReceiptRuleSet": of(RuleSetName="spare"),
     "SetIdentityDkimEnabled": of(Identity=DOMAIN, DkimEnabled="false"),
     "SetIdentityFeedbackForwardingEnabled": of(Identity=DOMAIN, ForwardingEnabled="false"),
