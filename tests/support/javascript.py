@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.support.needs import need
@@ -14,9 +15,11 @@ def run_node(script: str, *words: str, timeout_s: float = 60) -> str:
     """What an ES module prints; its imports are found among the installed packages."""
     need("node", "npm")
     _install()
-    path = PLACE / "script.mjs"
-    path.write_text(script)
-    done = subprocess.run(["node", path, *words], capture_output=True, text=True, timeout=timeout_s, cwd=PLACE)
+    # Beside the packages, where its imports look for them.
+    with tempfile.NamedTemporaryFile("w", suffix=".mjs", dir=PLACE) as file:
+        file.write(script)
+        file.flush()
+        done = subprocess.run(["node", file.name, *words], capture_output=True, text=True, timeout=timeout_s, cwd=PLACE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

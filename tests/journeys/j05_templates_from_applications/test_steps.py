@@ -216,7 +216,7 @@ def test_the_aws_command_line_keeps_templates_and_sends(server: Server, arrivals
         Source="cli@example.com",
         Template="order",
         DefaultTemplateData=json.dumps(DATA),
-        Destinations=[{"Destination": {"ToAddresses": ["cli2@example.net"]}}, {"Destination": {}}],
+        Destinations=[{"Destination": {"ToAddresses": ["cli2@example.net"]}}, {"Destination": {"ToAddresses": ["x"]}}],
     )["Status"]
     assert [each["Status"] for each in bulk] == ["Success", "InvalidParameterValue"]
 
