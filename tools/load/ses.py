@@ -228,13 +228,12 @@ async def _verify(asked: argparse.Namespace, host: str, port: int) -> None:
         {"Action": "VerifyEmailIdentity", "EmailAddress": asked.source},
     ]
     if asked.templated or asked.bulk:
-        actions.append({"Action": "DeleteTemplate", "TemplateName": TEMPLATE})
         actions.append({"Action": "CreateTemplate", "Template.TemplateName": TEMPLATE, **TEMPLATE_PARTS})
     for action in actions:
         connection = await connect(host, port)
         status, body = await connection.ask(signer.request(action))
         connection.transport.close()
-        if status != 200:
+        if status != 200 and b"<Code>AlreadyExists</Code>" not in body:
             raise SystemExit(f"{action['Action']}: {status} {body[:300].decode('latin-1')}")
 
 
