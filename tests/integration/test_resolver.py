@@ -66,6 +66,18 @@ async def test_addresses_come_with_ipv4_first(server: DnsServer, resolver: DnsRe
     assert found[2:] == ("2001:db8::1",)
 
 
+async def test_each_family_can_be_asked_for_alone_and_names_of_addresses(
+    server: DnsServer, resolver: DnsResolver
+) -> None:
+    server.add("ex.test", "A", "192.0.2.1")
+    server.add("ex.test", "AAAA", "2001:db8::1")
+    server.add("1.2.0.192.in-addr.arpa", "PTR", "Mx.EX.test.")
+    assert await resolver.ipv4("ex.test") == ("192.0.2.1",)
+    assert await resolver.ipv6("ex.test") == ("2001:db8::1",)
+    assert await resolver.ptr("1.2.0.192.in-addr.arpa") == ("mx.ex.test",)
+    assert await resolver.ipv4("nothing.test") == NoSuchName()
+
+
 async def test_aliases_are_followed(server: DnsServer, resolver: DnsResolver) -> None:
     server.add("www.ex.test", "CNAME", "Host.ex.test.")
     server.add("host.ex.test", "A", "192.0.2.1")

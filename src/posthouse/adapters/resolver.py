@@ -25,7 +25,7 @@ MAX_NEGATIVE_TTL_S = 60
 """Below what zones ask for: a record that was just published shall be seen by the next check."""
 MAX_CACHED = 10_000
 
-RecordType = Literal["MX", "A", "AAAA", "TXT", "CNAME"]
+RecordType = Literal["MX", "A", "AAAA", "TXT", "CNAME", "PTR"]
 Found = tuple[Any, ...] | NoSuchName | LookupFailed
 
 
@@ -56,6 +56,15 @@ class DnsResolver:
             if isinstance(half, tuple) and (half or not isinstance(other, LookupFailed)):
                 return half
         return v4 if isinstance(v4, LookupFailed) else v6
+
+    async def ipv4(self, host: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
+        return await self._find(host, "A")
+
+    async def ipv6(self, host: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
+        return await self._find(host, "AAAA")
+
+    async def ptr(self, name: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
+        return await self._find(name, "PTR")
 
     async def txt(self, name: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
         return await self._find(name, "TXT")
@@ -183,4 +192,5 @@ _READERS: dict[RecordType, Callable[[Any], Found]] = {
     "AAAA": lambda records: tuple(r.address for r in records),
     "TXT": lambda records: tuple(b"".join(r.strings).decode("utf-8", "replace") for r in records),
     "CNAME": lambda records: tuple(_host(r.target) for r in records),
+    "PTR": lambda records: tuple(_host(r.target) for r in records),
 }

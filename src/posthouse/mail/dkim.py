@@ -72,22 +72,27 @@ def sign(
     caller has it already, as for a bulk mail whose body is the same for all.
     """
     names, signed = _chosen(fields)
-    canonical = b"".join(map(_relaxed, signed))
+    canonical = b"".join(map(relaxed_field, signed))
     digest = body_digest or body_hash(body, canonicalization)
     return [_signature(key, canonicalization, at_s, names, digest, canonical) for key in keys]
 
 
 def body_hash(body: bytes, canonicalization: Canonicalization = "relaxed/simple") -> str:
     """The ``bh=`` tag: base64 of the SHA-256 of the canonical body (RFC 6376 section 3.7)."""
-    relaxed = canonicalization == "relaxed/relaxed"
+    return base64.b64encode(digest_of_body(body, canonicalization == "relaxed/relaxed")[0]).decode("ascii")
+
+
+def digest_of_body(body: bytes, relaxed: bool, length: int | None = None) -> tuple[bytes, int]:
+    """SHA-256 of the canonical body, or of its first ``length`` octets (the ``l=`` tag), and how long all of it is."""
     if relaxed:
         body = _compressed(body)
     end = _end(body)
-    digest = hashlib.sha256(memoryview(body)[:end])
     # Section 3.4.3: an empty body is one CRLF. Section 3.4.4: in the relaxed form it is nothing.
-    if end or not relaxed:
-        digest.update(b"\r\n")
-    return base64.b64encode(digest.digest()).decode("ascii")
+    last = b"\r\n" if end or not relaxed else b""
+    hashed = end + len(last) if length is None else min(length, end + len(last))
+    digest = hashlib.sha256(memoryview(body)[: min(end, hashed)])
+    digest.update(last[: max(0, hashed - end)])
+    return digest.digest(), end + len(last)
 
 
 def _end(body: bytes) -> int:
@@ -108,7 +113,7 @@ def _compressed(body: bytes) -> bytes:
     return body.replace(b" \r\n", b"\r\n") if b" \r\n" in body else body
 
 
-def _relaxed(field: Field) -> bytes:
+def relaxed_field(field: Field) -> bytes:
     """A field in relaxed form (section 3.4.2), with its CRLF."""
     value = field.raw[field.raw.find(b":") + 1 :].strip(b" \t\r\n")
     if b"\n" in value:

@@ -32,6 +32,18 @@ class Resolver(Protocol):
         """A and AAAA records as text, IPv4 first."""
         ...
 
+    async def ipv4(self, host: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
+        """A records alone, of names in DNS alone: what SPF asks (RFC 7208 §5.3)."""
+        ...
+
+    async def ipv6(self, host: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
+        """AAAA records, likewise."""
+        ...
+
+    async def ptr(self, name: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
+        """Of a name under ``in-addr.arpa`` or ``ip6.arpa``: host names, lower case, without the final dot."""
+        ...
+
     async def txt(self, name: str) -> tuple[str, ...] | NoSuchName | LookupFailed:
         """Each record with its strings joined (RFC 7208 §3.3)."""
         ...
