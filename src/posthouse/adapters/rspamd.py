@@ -37,8 +37,10 @@ _VERDICTS = {
 class _Answer(msgspec.Struct):
     action: str
     score: float = 0.0
-    required_score: float = 0.0
+    required_score: float | None = None
+    """Null where no action has a threshold."""
     is_skipped: bool = False
+    """Nobody looked: by the operator's rules, or because what was seen at once is enough (GTUBE) for an action."""
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -124,8 +126,9 @@ def read_answer(body: bytes) -> SpamOutcome:
         answer = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ScanFailed("rspamd gave an answer that is none")
-    detail = f"{answer.action[:40]}, score {answer.score:.1f} of {answer.required_score:.1f}"
-    if answer.is_skipped:
+    threshold = "" if answer.required_score is None else f" of {answer.required_score:.1f}"
+    detail = f"{answer.action[:40]}, score {answer.score:.1f}{threshold}"
+    if answer.is_skipped and answer.action == "no action":
         return SpamJudged(Verdict.GRAY, f"not scanned: {detail}")
     # Actions of an operator's own making say nothing that we know.
     return SpamJudged(_VERDICTS.get(answer.action, Verdict.GRAY), detail)
