@@ -146,6 +146,7 @@ NETWORKS = Kind(
     lambda raw: tuple(str(ipaddress.ip_network(_text(item))) for item in _items(raw)),
 )
 ROUTES = Kind('a map of recipient domain (or "*") to "host:port"', partial(_pairs, pattern=_HOST_PORT))
+CLAMD = Kind("host:port, or the path of a socket", partial(_matching, pattern=rf"{_HOST_PORT}|/[!-~]+"))
 URLS_BY_NAME = Kind("a map of name to http(s) URL", partial(_pairs, pattern=r"https?://\S+"))
 
 
@@ -372,8 +373,12 @@ class WorkMail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    rspamd_url: str | None = setting(url("http", "https"), None, "spam verdicts")
-    clamd: str | None = setting(TEXT, None, "host:port or socket path of clamd: virus verdicts")
+    rspamd_url: str | None = setting(url("http", "https"), None, "rspamd's normal worker: spam verdicts")
+    clamd: str | None = setting(CLAMD, None, "where clamd listens: virus verdicts")
+    timeout_seconds: float = setting(number(0.1, 600), 30, "of one scan; then its verdict is PROCESSING_FAILED")
+    outgoing: bool = setting(
+        BOOLEAN, True, "clamd sees outgoing mail with attachments too; while it is down, that mail waits"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
