@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from posthouse.delivery.prepare import Origin
     from posthouse.delivery.set_options import SetOptions
     from posthouse.mail.tracking_tokens import TrackingTokens
+    from posthouse.ports.clock import Clock
+    from posthouse.ports.scanners import VirusScanner
+    from posthouse.receiving.inspection import Inspection
 
 log = logging.getLogger("posthouse.assembly")
 
@@ -559,6 +562,25 @@ def _tracking_tokens(config: Config) -> "TrackingTokens":
     from posthouse.mail.tracking_tokens import TrackingTokens
 
     return TrackingTokens(lambda: _key_for(config, b"tracking links"))
+
+
+def _virus_scanner(config: Config) -> "VirusScanner | None":
+    from posthouse.adapters.clamd import ClamdScanner
+
+    scan = config.scan
+    return ClamdScanner(scan.clamd, scan.timeout_seconds) if scan.clamd else None
+
+
+def inspection_of(config: Config, clock: "Clock") -> "Inspection":
+    """What finds out about mail that comes in; to be made inside the loop that uses it, and closed."""
+    from posthouse.adapters.resolver import DnsResolver
+    from posthouse.adapters.rspamd import RspamdScanner
+    from posthouse.receiving.inspection import Inspection
+
+    scan = config.scan
+    spam = RspamdScanner(scan.rspamd_url, scan.timeout_seconds) if scan.rspamd_url else None
+    resolver = DnsResolver(config.dns.resolvers, clock)
+    return Inspection(resolver, clock, config.smtp.hostname, spam, _virus_scanner(config))
 
 
 def delivery_settings(config: Config) -> DeliverySettings:

@@ -1,4 +1,4 @@
-"""A private clamd that knows the EICAR test file and nothing else: no download, 16 MB of memory.
+"""A private clamd that knows the EICAR test file and one of our own, and nothing else: no download, 16 MB of memory.
 
 with Clamd() as clamd:
     ClamdScanner(clamd.address, 10)          # or clamd.socket
@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.support.needs import need
 from tests.support.processes import free_port, listens
 
+OTHER_MALWARE = b"Posthouse-Other-Malware-For-Tests"
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 _CONFIGURATION = """\
 LogFile {directory}/log
@@ -35,7 +36,8 @@ class Clamd:
         self.address = f"127.0.0.1:{self.port}"
         self.socket = str(self._directory / "socket")
         (self._directory / "db").mkdir()
-        (self._directory / "db" / "test.ndb").write_text(f"Eicar-Test:0:*:{EICAR.hex()}\n")
+        signatures = f"Eicar-Test:0:*:{EICAR.hex()}\nOther-Test:0:*:{OTHER_MALWARE.hex()}\n"
+        (self._directory / "db" / "test.ndb").write_text(signatures)
         configuration = _CONFIGURATION.format(directory=self._directory, port=self.port)
         (self._directory / "conf").write_text(configuration)
         self._process: subprocess.Popen[bytes] | None = None
