@@ -449,7 +449,14 @@ class Process:
             set_options,
             TemplateContents(ctx.stores.records),
         )
-        preparer = Preparer(sources, origin, ctx.clock, SIGNING_THREADS, settings.routing.captures_all)
+        preparer = Preparer(
+            sources,
+            origin,
+            ctx.clock,
+            SIGNING_THREADS,
+            settings.routing.captures_all,
+            _virus_scanner(config) if config.scan.outgoing else None,
+        )
         await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
         worker = DeliveryWorker(
             settings,

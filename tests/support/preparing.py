@@ -9,6 +9,7 @@ from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepare import Origin, Preparer, Sources
 from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
+from posthouse.ports.scanners import VirusScanner
 from posthouse.submission.template_contents import TemplateContents
 
 ORIGIN = Origin("posthouse.test", "127.0.0.1")
@@ -16,7 +17,11 @@ ORIGIN = Origin("posthouse.test", "127.0.0.1")
 
 @asynccontextmanager
 async def preparing(
-    ses: Ses, all_captured: bool = False, origin: Origin = ORIGIN, service_signature: str = "none"
+    ses: Ses,
+    all_captured: bool = False,
+    origin: Origin = ORIGIN,
+    service_signature: str = "none",
+    virus: VirusScanner | None = None,
 ) -> AsyncIterator[Preparer]:
     """By default without a signature of the service domain."""
     records = ses.ctx.stores.records
@@ -26,7 +31,7 @@ async def preparing(
         SetOptions(records),
         TemplateContents(records),
     )
-    preparer = Preparer(sources, origin, ses.clock, 1, all_captured)
+    preparer = Preparer(sources, origin, ses.clock, 1, all_captured, virus)
     try:
         yield preparer
     finally:

@@ -55,6 +55,14 @@ def send(facts: MessageFacts, recipients: Sequence[str], at_ms: int) -> Event:
     return _event(facts, EventType.SEND, recipients, at_ms, {})
 
 
+def reject(facts: MessageFacts, recipients: Sequence[str], at_ms: int) -> Event:
+    """There is malware in the message: it is sent to nobody. Detail:
+
+    reason         ``Bad content``, the only one of SES
+    """
+    return _event(facts, EventType.REJECT, recipients, at_ms, {"reason": "Bad content"})
+
+
 def delivery(
     facts: MessageFacts, recipients: Sequence[str], at_ms: int, response: str, attempt: dict[str, Any]
 ) -> Event:

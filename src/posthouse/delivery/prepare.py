@@ -1,4 +1,5 @@
-"""What leaves: composed or edited, tracked, stamped, signed. Once per message; the same message gives the same bytes.
+"""What leaves: composed or edited, checked for malware, tracked, stamped, signed. Once per message; the same message
+gives the same bytes.
 
 Source: SES developer guide, "Header fields": what is added, replaced and removed. Everything here is a function of
 the stored message, the keys and the configuration set, so that a crash between preparing and settling makes the same
@@ -19,8 +20,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from posthouse.delivery import events
+from posthouse.delivery.content_check import BadContent, ContentCheck, NotScanned, refuse_test_file
 from posthouse.delivery.key_ring import KeyRing
-from posthouse.delivery.prepared import Prepared, Refused
+from posthouse.delivery.prepared import Postponed, Prepared, Refused
 from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
 from posthouse.delivery.tracking import TrackingLinks
@@ -34,6 +36,7 @@ from posthouse.mail.outgoing import Stamp, assemble, crlf, date_value, rewrite_h
 from posthouse.mail.tracking import rewrite
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMessage
+from posthouse.ports.scanners import VirusScanner
 from posthouse.submission.template_contents import TemplateContents
 
 _decode_draft = msgspec.json.Decoder(Draft).decode
@@ -91,15 +94,22 @@ class Preparer:
     """Prepares messages in threads, since RSA frees the interpreter: the loop stays free for connections."""
 
     def __init__(
-        self, sources: Sources, origin: Origin, clock: Clock, threads: int, all_captured: bool = False
+        self,
+        sources: Sources,
+        origin: Origin,
+        clock: Clock,
+        threads: int,
+        all_captured: bool = False,
+        virus: VirusScanner | None = None,
     ) -> None:
         """`all_captured`: no mail leaves, whoever it is for; its bytes are then made by who reads them
-        (`captured.CapturedMessages`), but for what may fail to be made."""
+        (`captured.CapturedMessages`), but for what may fail to be made. `virus` sees mail that carries files."""
         self._all_captured = all_captured
         self._sources, self._origin, self._clock = sources, origin, clock
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sign", initializer=_step_back)
+        self._content_check = ContentCheck(virus, self._pool)
 
-    async def __call__(self, claimed: ClaimedMessage) -> Prepared | Refused:
+    async def __call__(self, claimed: ClaimedMessage) -> Prepared | Refused | Postponed:
         facts = claimed.facts
         mail_from = await self._sources.return_paths.path_for(facts)
         require_tls = await self._sources.set_options.requires_tls(facts)
@@ -112,14 +122,24 @@ class Preparer:
                 new=False,
                 require_tls=require_tls,
             )
-        if self._all_captured and facts.content_kind is not ContentKind.TEMPLATED:
-            return Prepared(content=b"", mail_from=mail_from)
         try:
+            await self._content_check.scan(claimed)
+            if self._all_captured and await self._may_be_made_later(claimed):
+                return Prepared(content=b"", mail_from=mail_from)
             of = await self._ingredients(claimed, mail_from)
             made = await asyncio.get_running_loop().run_in_executor(self._pool, prepare, of)
         except RenderingFailure as failure:
             return self._not_rendered(claimed, failure.message)
+        except BadContent as found:
+            return self._rejected(claimed, str(found))
+        except NotScanned as failure:
+            return Postponed(failure.reply)
         return replace(made, require_tls=True) if require_tls else made
+
+    async def _may_be_made_later(self, claimed: ClaimedMessage) -> bool:
+        """False where making it may end in an event: that has to be seen in capture mode too."""
+        is_templated = claimed.facts.content_kind is ContentKind.TEMPLATED
+        return not is_templated and await self._content_check.is_above_suspicion(claimed.content)
 
     async def _ingredients(self, claimed: ClaimedMessage, mail_from: str) -> Ingredients:
         """Raises RenderingFailure for a template whose content is gone."""
@@ -147,14 +167,21 @@ class Preparer:
         event = events.rendering_failure(claimed.facts, recipients, self._clock.now_ms(), template, why)
         return Refused(event, f"Rendering failed: {why}")
 
+    def _rejected(self, claimed: ClaimedMessage, why: str) -> Refused:
+        recipients = [each.recipient for each in claimed.recipients]
+        return Refused(events.reject(claimed.facts, recipients, self._clock.now_ms()), why)
+
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def prepare(of: Ingredients) -> Prepared:
-    """The bytes that leave. CPU work of some 0.5 ms with an RSA key: call it in a thread. Raises RenderingFailure."""
+    """The bytes that leave. CPU work of some 0.5 ms with an RSA key: call it in a thread. Raises RenderingFailure and
+    BadContent."""
     facts = of.facts
-    message = _tracked(_message(of), of)
+    made = _message(of)
+    refuse_test_file(made)
+    message = _tracked(made, of)
     fields = rewrite_head(message.fields, _stamp(facts, of.origin))
     signatures = sign(fields, message.body, of.keys, facts.accepted_ms // 1000) if of.keys else []
     leaving = assemble(signatures, fields, message.body)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from posthouse.domain.events import Event
+from posthouse.domain.outcomes import Notice
 from posthouse.ports.mailstore import ClaimedMessage
 
 
@@ -33,4 +34,11 @@ class Refused:
     """What the recipients' state shows, one line."""
 
 
-Prepare = Callable[[ClaimedMessage], Awaitable[Prepared | Refused]]
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Not to be sent yet: tried again as after a temporary reply, and too old at last."""
+
+    reply: Notice
+
+
+Prepare = Callable[[ClaimedMessage], Awaitable[Prepared | Refused | Postponed]]

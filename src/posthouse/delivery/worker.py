@@ -15,7 +15,7 @@ from posthouse.delivery.conclusion import Conclusions
 from posthouse.delivery.destinations import INTERNAL_ERROR, Destinations, Simulator
 from posthouse.delivery.owner import is_known_dead
 from posthouse.delivery.parcel import Job, Parcel
-from posthouse.delivery.prepared import Prepare, Prepared, Refused
+from posthouse.delivery.prepared import Postponed, Prepare, Prepared, Refused
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.delivery.settling import Settling
 from posthouse.domain.messages import RecipientState
@@ -216,6 +216,9 @@ class DeliveryWorker:
                 # A message we cannot handle is tried again until it is too old; it must not stop the others.
                 logger.exception("preparing %s failed", parcel.facts.message_id)
                 self._destinations.answer(Job(parcel, NOTHING, tuple(recipients)), INTERNAL_ERROR)
+                return
+            if isinstance(made, Postponed):
+                self._destinations.answer(Job(parcel, NOTHING, tuple(recipients)), made.reply)
                 return
             if isinstance(made, Refused):
                 self._settling.add(self._conclusions.refused(parcel, recipients, made), parcel)
