@@ -113,6 +113,12 @@ def _pairs(raw: Any, pattern: str) -> dict[str, str]:
     return {str(k).lower() if pattern == _HOST_PORT else str(k): v for k, v in raw.items()}
 
 
+def _at_socket(raw: Any) -> str:
+    if not re.fullmatch(r"/[!-~]+", _text(raw)):
+        _listen(raw)
+    return str(raw)
+
+
 def _matching(raw: Any, pattern: str) -> str:
     if not re.fullmatch(pattern, _text(raw)):
         raise ValueError
@@ -146,7 +152,7 @@ NETWORKS = Kind(
     lambda raw: tuple(str(ipaddress.ip_network(_text(item))) for item in _items(raw)),
 )
 ROUTES = Kind('a map of recipient domain (or "*") to "host:port"', partial(_pairs, pattern=_HOST_PORT))
-CLAMD = Kind("host:port, or the path of a socket", partial(_matching, pattern=rf"{_HOST_PORT}|/[!-~]+"))
+CLAMD = Kind("host:port, or the path of a socket", _at_socket)
 URLS_BY_NAME = Kind("a map of name to http(s) URL", partial(_pairs, pattern=r"https?://\S+"))
 
 

@@ -18,6 +18,8 @@ from posthouse.ports.resolver import LookupFailed, NoSuchName, Resolver
 
 MAX_SIGNATURES = 10
 """Signatures looked at, from the top: mail of big senders has two or three."""
+MAX_IDENTITY = 320
+"""Characters kept of who signed: it is as long as the signer likes."""
 MAX_HEAD = 256 * 1024
 MAX_FIELDS = 2000
 IDENTITY_S = 20.0
@@ -127,7 +129,7 @@ def _checked(signatures: _Signatures, keys: _Keys) -> tuple[list[DkimResult], st
 
 def _dkim_result(claim: Claim, refusal: Refusal | None) -> DkimResult:
     result, reason = refusal or ("pass", "")
-    identity = claim.identity if claim.domain else ""
+    identity = claim.identity[:MAX_IDENTITY] if claim.domain else ""
     return DkimResult(result=result, domain=claim.domain, selector=claim.selector, identity=identity, reason=reason)
 
 

@@ -67,6 +67,11 @@ def test_a_map_in_the_environment_is_json() -> None:
             "http.trusted_proxies = '10.0.0.0/8, proxy.example': allowed is a list of IP addresses and networks like "
             "10.0.0.0/8",
         ),
+        (
+            {"SCAN__CLAMD": "127.0.0.1:99999"},
+            "scan.clamd = '127.0.0.1:99999': allowed is host:port, or the path of a socket",
+        ),
+        ({"SCAN__CLAMD": "clamd"}, "scan.clamd = 'clamd': allowed is host:port, or the path of a socket"),
         ({"DELIVERY__MODE": "relay"}, 'delivery.relay is not set: with delivery.mode = "relay" allowed is a URL'),
         ({"HTTP__TLS_CERT": "x.pem"}, "http.tls_cert, http.tls_key: allowed is both or none"),
         (

@@ -114,6 +114,12 @@ async def test_ten_signatures_are_looked_at_and_their_keys_asked_for_once() -> N
     assert resolver.asked["r1._domainkey.ex.test", "TXT"] == 1
 
 
+async def test_of_who_signed_only_so_much_is_kept() -> None:
+    named = signed().replace(b"s=r1;", b"s=r1; i=" + b"x" * 5000 + b"@ex.test;")
+    [found] = (await judged(named, ZoneResolver(*KEYS))).dkim
+    assert (found.result, len(found.identity)) == ("fail", 320)
+
+
 async def test_a_chain_is_noted_and_changes_no_verdict() -> None:
     pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     mail = b"Authentication-Results: ex.test; dmarc=pass\r\n" + MAIL
