@@ -112,7 +112,8 @@ TEMPLATE = "load-template"
 TEMPLATE_PARTS = {
     "Template.SubjectPart": "load id={{id}}",
     "Template.TextPart": "Hello {{name}},\n{{#each items}}- {{this}}\n{{/each}}" + "A short line of text.\n" * 8,
-    "Template.HtmlPart": "<html><body><p>Hello {{name}},</p>\n<ul>{{#each items}}<li>{{this}}</li>{{/each}}</ul>\n</body></html>",
+    "Template.HtmlPart": "<html><body><p>Hello {{name}},</p>\n"
+    "<ul>{{#each items}}<li>{{this}}</li>{{/each}}</ul>\n</body></html>",
 }
 
 
