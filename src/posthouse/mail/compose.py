@@ -6,6 +6,7 @@ Composed is what the caller gave and nothing else: Message-ID, Date and the rest
 
 import re
 from collections.abc import Iterable
+from typing import Protocol
 from zlib import crc32
 
 from posthouse.domain.messages import Draft, Text
@@ -33,14 +34,7 @@ def compose_message(draft: Draft, message_id: str) -> Message:
 
     Raises charsets.Unencodable where a text does not fit its charset, and for addresses beyond ASCII.
     """
-    heads = [_addresses("From", (draft.source,))]
-    heads += [
-        _addresses(name, given)
-        for name, given in (("Reply-To", draft.reply_to), ("To", draft.to), ("Cc", draft.cc))
-        if given
-    ]
-    heads.append(_subject(draft.subject))
-    heads.append(_MIME_VERSION)
+    heads = [*_addressed(draft), _subject(draft.subject), _MIME_VERSION]
     content, body = _content(draft, message_id)
     return Message(heads + content, body)
 
@@ -55,6 +49,46 @@ def compose_preview(subject: Text, text: Text | None, html: Text | None, date: s
         [(kind, part) for kind, part in (("plain", text), ("html", html)) if part is not None], mark
     )
     return Message(heads + content, body)
+
+
+class Drafted(Protocol):
+    """A `Draft`, or what is known of a message that has yet to be rendered from a template: no subject, no parts."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def to(self) -> tuple[str, ...]: ...
+    @property
+    def cc(self) -> tuple[str, ...]: ...
+    @property
+    def reply_to(self) -> tuple[str, ...]: ...
+    @property
+    def subject(self) -> Text | None: ...
+    @property
+    def text(self) -> Text | None: ...
+    @property
+    def html(self) -> Text | None: ...
+
+
+def compose_head(draft: Drafted, message_id: str) -> list[Field]:
+    """The header section that `compose_message` makes, at a tenth of the cost: for who tells of a message. Without
+    subject and parts, there are no fields of them."""
+    heads = _addressed(draft)
+    if draft.subject is not None:
+        heads.append(_subject(draft.subject))
+    heads.append(_MIME_VERSION)
+    if draft.text is not None and draft.html is not None:
+        # The boundary counts on only past one that stands in a part, which no text of anybody's does by chance.
+        return [*heads, _multipart(_boundary(message_id, []))]
+    if draft.text is None and draft.html is None:
+        return heads
+    subtype, part = ("html", draft.html) if draft.html is not None else ("plain", draft.text or Text(""))
+    return heads + _describe(subtype, part, _encoded(part)[0])
+
+
+def _addressed(draft: Drafted) -> list[Field]:
+    given = (("Reply-To", draft.reply_to), ("To", draft.to), ("Cc", draft.cc))
+    return [_addresses("From", (draft.source,)), *[_addresses(name, those) for name, those in given if those]]
 
 
 def _addresses(name: str, given: tuple[str, ...]) -> Field:
@@ -86,8 +120,11 @@ def _alternative(given: Iterable[tuple[str, Text]], message_id: str) -> tuple[li
     pieces: list[bytes] = []
     for subtype, part, encoding, body in parts:
         pieces += [mark, b"\r\n", *[field.raw for field in _describe(subtype, part, encoding)], b"\r\n", body, b"\r\n"]
-    content_type = b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n'
-    return [Field(b"content-type", content_type)], b"".join([*pieces, mark, b"--\r\n"])
+    return [_multipart(boundary)], b"".join([*pieces, mark, b"--\r\n"])
+
+
+def _multipart(boundary: bytes) -> Field:
+    return Field(b"content-type", b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n')
 
 
 def _boundary(message_id: str, bodies: list[bytes]) -> bytes:

@@ -5,6 +5,7 @@ from typing import Protocol
 from posthouse.ports.call_rates import CallRates
 from posthouse.ports.credentials import CredentialStore
 from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions, Suppressions
+from posthouse.ports.publications import Publications
 from posthouse.ports.records import RecordStore
 from posthouse.ports.topics import TopicStore
 
@@ -41,6 +42,8 @@ class Stores(Protocol):
     def statistics(self) -> Statistics: ...
     @property
     def suppressions(self) -> Suppressions: ...
+    @property
+    def publications(self) -> Publications: ...
     @property
     def topics(self) -> TopicStore: ...
     @property

@@ -18,6 +18,7 @@ from posthouse.stores.database import Database, Session
 from posthouse.stores.events import SqlEventLog, SqlStatistics
 from posthouse.stores.messages import SqlMessages
 from posthouse.stores.migrations import migrate_postgres, migrate_sqlite
+from posthouse.stores.publications import SqlPublications
 from posthouse.stores.queue import SqlQueue
 from posthouse.stores.records import SELECT_VERSION, SqlRecordStore
 from posthouse.stores.sealing import Seal
@@ -63,6 +64,7 @@ class SqlStores:
         self.events = SqlEventLog(database, wakeups)
         self.statistics = SqlStatistics(database)
         self.suppressions = SqlSuppressions(database)
+        self.publications = SqlPublications(database, blobs, wakeups)
         self.topics = SqlTopics(database)
         self.call_rates = SqlCallRates(database, clock)
 
@@ -87,7 +89,7 @@ class SqlStores:
 
     async def close(self) -> None:
         """Waits for what is being written, then closes."""
-        for groups in (self.submissions, self.inbox, self.events, self.queue, self.topics):
+        for groups in (self.submissions, self.inbox, self.events, self.queue, self.publications, self.topics):
             await groups.close()
         await self._database.close()
         if self._passing is not None:
