@@ -284,7 +284,7 @@ async def test_a_destination_hears_again_of_what_it_is_asked_to(stores: SqlStore
     assert await stores.publications.route_again(rest, 4, [], NOW_MS)
     assert await stores.publications.replays() == []
     assert await taken(stores) == [2, 3]
-    assert await stores.publications.dead(ONE, 0, 9) == [each for each in await stores.publications.dead(ONE, 3, 9)]
+    assert [each.seq for each in await stores.publications.dead(ONE, 0, 9)] == [4]
     # A destination that never had anything may be asked to hear too.
     await stores.publications.replay(TWO, OURS, 1)
     assert [each.destination for each in await stores.publications.replays()] == [TWO]

@@ -24,8 +24,9 @@ from posthouse.ports.publications import StoredMail
 
 MAX_HEADERS = 10 * 1024
 """Characters of names and values that are shown; what is beyond is left out and ``headersTruncated`` says so."""
-_MAX_HEAD = 256 * 1024
-_MAX_FIELDS = 2000
+_MAX_HEAD = 32 * 1024
+"""Bytes of a header section that are looked at: some more than are shown."""
+_MAX_FIELDS = 1000
 
 _CONTROL = b"x-ses-"
 _ADDED = frozenset({b"dkim-signature", b"date", b"message-id", b"x-ses-outgoing", b"feedback-id"})
