@@ -94,8 +94,8 @@ class PublishingWorker:
         self._due = asyncio.Event()
         self._stopping = asyncio.Event()
         self._outside = Outside(topics, streams, metric_sinks, forward, settings, self._stopping)
-        self._turns: dict[asyncio.Task[None], bool] = {}
-        """Those under way, and whether their destination was in trouble before."""
+        self._turns: dict[str, tuple[asyncio.Task[None], bool]] = {}
+        """Those under way by destination, and whether it was in trouble before."""
 
     async def run(self) -> None:
         """Works until stopped. Returns when what was under way is written down, or the deadline for that is over."""
@@ -108,7 +108,7 @@ class PublishingWorker:
             await self._stopping.wait()
             self._look.set()
             self._due.set()
-            await _until(self._settings.stop_deadline_s, [routing, serving, replaying, *self._turns])
+            await _until(self._settings.stop_deadline_s, [routing, serving, replaying, *self._tasks()])
             renewing.cancel()
         await self._release()
 
@@ -162,15 +162,19 @@ class PublishingWorker:
         while not self._stopping.is_set():
             self._due.clear()
             for claimed in await self._claim():
-                turn = tasks.create_task(self._turn(claimed))
-                self._turns[turn] = claimed.failures > 0
-                turn.add_done_callback(self._ended)
+                # One that we serve already: its lease had run out while this process stood still.
+                if claimed.destination not in self._turns:
+                    turn = tasks.create_task(self._turn(claimed))
+                    self._turns[claimed.destination] = turn, claimed.failures > 0
             await self._wait(self._due)
+
+    def _tasks(self) -> "list[asyncio.Task[None]]":
+        return [turn for turn, _ in self._turns.values()]
 
     async def _claim(self) -> Sequence[Claimed]:
         places = self._settings.destinations
         room = places - len(self._turns)
-        troubled = sum(self._turns.values())
+        troubled = sum(was_troubled for _, was_troubled in self._turns.values())
         if room <= 0:
             return ()
         now_ms, lease_ms = self._clock.now_ms(), self._settings.lease_ms
@@ -183,10 +187,6 @@ class PublishingWorker:
             log.warning("destinations are not served: %s", error)
             return ()
         return found
-
-    def _ended(self, turn: "asyncio.Task[None]") -> None:
-        self._turns.pop(turn, None)
-        self._due.set()
 
     async def _turn(self, claimed: Claimed) -> None:
         key = claimed.destination
@@ -203,6 +203,9 @@ class PublishingWorker:
             await self._publications.leave(key, self._owner, self._clock.now_ms())
         except StoreUnavailable as error:
             log.warning("the lease of %s was not ended and runs out by itself: %s", key, error)
+        finally:
+            del self._turns[key]
+            self._due.set()
 
     async def _serve(self, claimed: Claimed) -> None:
         key = claimed.destination
