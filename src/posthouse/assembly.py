@@ -265,7 +265,7 @@ class Process:
         if "delivery" in roles:
             parts.append(self._start_delivery)
         if "events" in roles:
-            parts += [self._start_identity_watch, self._start_upkeep]
+            parts += [self._start_identity_watch, self._start_publishing, self._start_upkeep]
         return parts
 
     # -- doors
@@ -501,6 +501,35 @@ class Process:
 
         return end
 
+    async def _start_publishing(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.adapters.local_metric_sinks import LocalMetricSinks
+        from posthouse.delivery.owner import is_known_dead, own_name
+        from posthouse.publishing.settings import PublishingSettings
+        from posthouse.publishing.worker import PublishingWorker
+
+        worker = PublishingWorker(
+            PublishingSettings(outgoing_ip=_outgoing_ip(self._config), stop_deadline_s=GRACE_S - 1),
+            owner=own_name(os.urandom(4).hex()),
+            stores=ctx.stores,
+            wakeups=wakeups,
+            clock=ctx.clock,
+            topics=ctx.topics,
+            streams=ctx.streams,
+            metric_sinks=LocalMetricSinks(),
+            forward=None,
+            jitter=random.SystemRandom().random,
+            is_known_dead=is_known_dead,
+            metrics=self._metrics,
+        )
+        working = asyncio.get_running_loop().create_task(worker.run())
+        working.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            worker.stop()
+            await working
+
+        return end
+
     async def _start_upkeep(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.domain.templates import KEPT_MS
         from posthouse.upkeep.suppressions import expire_suppressions
@@ -531,15 +560,33 @@ class Process:
     # -- metrics
 
     async def _metrics_text(self, ctx: Context) -> str:
-        self._metrics.describe("posthouse_queue_recipients", "gauge", "outgoing recipients that wait")
-        self._metrics.set("posthouse_queue_recipients", await ctx.stores.queue.depth())
         observe.write_snapshot(self._metrics, metrics_directory(self._config))
-        return observe.render(observe.read_snapshots(metrics_directory(self._config)))
+        kept = await _kept_metrics(ctx)
+        return observe.render(
+            [*observe.read_snapshots(metrics_directory(self._config)), (kept.samples(), dict(kept.kinds))]
+        )
 
     async def _keep_snapshot(self) -> None:
         while True:
             observe.write_snapshot(self._metrics, metrics_directory(self._config))
             await asyncio.sleep(SNAPSHOT_S)
+
+
+async def _kept_metrics(ctx: Context) -> observe.Metrics:
+    """What the database says: told by whoever is asked, not added up over processes."""
+    metrics, totals = observe.Metrics(), await ctx.stores.publications.totals()
+    lag_ms = 0 if totals.oldest_ms is None else max(0, ctx.clock.now_ms() - totals.oldest_ms)
+    for name, text, value in (
+        ("posthouse_queue_recipients", "outgoing recipients that wait", await ctx.stores.queue.depth()),
+        ("posthouse_events_unrouted", "events that nobody has looked at yet", totals.unrouted),
+        ("posthouse_publications_waiting", "events that a destination has not heard of", totals.waiting),
+        ("posthouse_publications_dead", "events that were given up, as long as they are kept", totals.dead),
+        ("posthouse_publications_lag_seconds", "how long the first of them has waited", lag_ms / 1000),
+        ("posthouse_publication_destinations_failing", "destinations that took nothing last time", totals.failing),
+    ):
+        metrics.describe(name, "gauge", text)
+        metrics.set(name, value)
+    return metrics
 
 
 class EmbeddedHttp(uvicorn.Server):
@@ -558,11 +605,10 @@ def _signing(config: Config, stores: Stores) -> "tuple[KeyRing, SetOptions, Orig
 
     identities = config.identities
     key_ring = KeyRing(stores.records, identities.service_domain, identities.service_signature)
-    outgoing_ip = next(iter(config.delivery.source_ips), "127.0.0.1")
     # Without a web door of our own and without http.public_url nobody could follow a link.
     tracks = config.tracking.enabled and config.http.public_url
     links = TrackingLinks(_tracking_tokens(config), config.http.public_url) if tracks else None
-    return key_ring, SetOptions(stores.records), Origin(identities.service_domain, outgoing_ip, links)
+    return key_ring, SetOptions(stores.records), Origin(identities.service_domain, _outgoing_ip(config), links)
 
 
 def _tracking_tokens(config: Config) -> "TrackingTokens":
@@ -588,6 +634,11 @@ def inspection_of(config: Config, clock: "Clock") -> "Inspection":
     spam = RspamdScanner(scan.rspamd_url, scan.timeout_seconds) if scan.rspamd_url else None
     resolver = DnsResolver(config.dns.resolvers, clock)
     return Inspection(resolver, clock, config.smtp.hostname, spam, _virus_scanner(config))
+
+
+def _outgoing_ip(config: Config) -> str:
+    """Shown in X-SES-Outgoing and in the tag ses:outgoing-ip."""
+    return next(iter(config.delivery.source_ips), "127.0.0.1")
 
 
 def delivery_settings(config: Config) -> DeliverySettings:

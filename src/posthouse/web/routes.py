@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from posthouse.web import (
+    admin_destinations,
     admin_events,
     admin_messages,
     admin_queue,
@@ -208,6 +209,32 @@ ADMIN = (
         "The last notifications that a topic was given, newest first.",
         admin_topics.NOTIFICATIONS,
         views.NotificationList,
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/destinations",
+        admin_destinations.list_destinations,
+        "Whom events are told to, and how far behind each is.",
+        admin_destinations.LISTING,
+        views.DestinationList,
+    ),
+    Endpoint(
+        "GET",
+        "/destinations/{destination}/dead-letters",
+        admin_destinations.list_dead,
+        "Events that were given up for a destination.",
+        admin_destinations.DEAD,
+        views.DeadLetterList,
+        errors=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/destinations/{destination}/replay",
+        admin_destinations.replay,
+        "Tells a destination again of past events, or of its dead letters.",
+        admin_destinations.REPLAY,
+        views.Replay,
         errors=(404,),
     ),
     Endpoint("GET", "/openapi.json", describe, "This description."),

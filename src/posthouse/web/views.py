@@ -193,6 +193,63 @@ class QueueChange(msgspec.Struct, frozen=True, kw_only=True):
     recipients: int
 
 
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom events are told to, and how far behind it is."""
+
+    destination: str
+    """Its key: `set:ACCOUNT:REGION:SET:NAME`, `identity:ACCOUNT:REGION:IDENTITY:TYPE` or `forward:ACCOUNT:REGION`."""
+    account: str
+    region: str
+    waiting: int
+    """Events that it has not heard of yet; counted up to 100000."""
+    dead_letters: int
+    """Events that were given up after four days."""
+    lag_seconds: float
+    """How long the first of them has waited."""
+    oldest_at: Moment | None
+    failures: int
+    """Rounds running in which nothing got through."""
+    waiting_until: Moment | None
+    """It is left alone until then."""
+    last_error: str
+    last_failure_at: Moment | None
+    last_success_at: Moment | None
+    sending: bool
+    replaying: bool
+
+
+class DestinationList(msgspec.Struct, frozen=True, kw_only=True):
+    """By key; only such as something was routed to."""
+
+    destinations: list[Destination]
+    next: str | None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that was given up."""
+
+    seq: int
+    message_id: str
+    routed_at: Moment
+    given_up_at: Moment
+    error: str
+
+
+class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order of the event log."""
+
+    dead_letters: list[DeadLetter]
+    next: int | None
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What will be told again: the events from `from_seq` on, or the dead letters."""
+
+    destination: str
+    from_seq: int | None = None
+    revived: int | None = None
+
+
 class Dkim(msgspec.Struct, frozen=True, kw_only=True):
     """Easy DKIM of a domain."""
 
