@@ -9,7 +9,7 @@ class PublishingSettings:
 
     outgoing_ip: str
     """The address that mail leaves from: the tag ``ses:outgoing-ip``."""
-    route_batch: int = 500
+    route_batch: int = 250
     """Events routed in one transaction."""
     route_pause_s: float = 0.02
     """Between two looks at the log: events that come one by one are routed some at a time."""

@@ -37,6 +37,7 @@ from posthouse.ports.stores import Stores, StoreUnavailable
 from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Topic, Wakeups
+from posthouse.publishing.courtesy import Courtesy
 from posthouse.publishing.endpoints import endpoint_of, remove_topic
 from posthouse.publishing.facts import Facts
 from posthouse.publishing.feedback import ForwardFeedback
@@ -70,6 +71,7 @@ class PublishingWorker:
         jitter: Callable[[], float],
         is_known_dead: Callable[[str], bool] = lambda owner: False,
         metrics: Metrics | None = None,
+        courtesy: Courtesy | None = None,
     ) -> None:
         """`owner`: whose leases these are; no two workers may share one. `is_known_dead`: true of an owner whose
         process is surely gone. `forward`: writes feedback mail; None: there is none, and nothing is routed to it.
@@ -90,6 +92,7 @@ class PublishingWorker:
         self._router = Router(
             stores.publications, self._facts, clock, batch=settings.route_batch, forwards=self._forwards
         )
+        self._courtesy = courtesy or Courtesy(wakeups.subscribe(Topic.QUEUE))
         self._look = wakeups.subscribe(Topic.EVENTS)
         self._due = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -217,7 +220,7 @@ class PublishingWorker:
             if target is None or isinstance(endpoint, Nowhere | MailedInstead):
                 await self._close_down(key, endpoint)
                 return
-            limit = self._settings.probe if claimed.failures else self._settings.batch
+            limit = self._settings.probe if claimed.failures else self._courtesy.at_once(self._settings.batch)
             batch = await self._publications.take(key, self._clock.now_ms(), limit)
             if not batch:
                 return
@@ -230,6 +233,7 @@ class PublishingWorker:
             claimed = Claimed(key, ended.failures)
             if ended.failures:
                 return
+            await self._courtesy.give_way(len(batch), self._lag_ms(batch))
 
     async def _close_down(self, key: str, endpoint: Endpoint) -> None:
         if isinstance(endpoint, MailedInstead) and self._forwards:
@@ -285,6 +289,9 @@ class PublishingWorker:
         # Whom to tell of a message that was deleted since, nobody knows.
         told.sent += [each.seq for each in tellings if keys[each.seq] not in mails]
         return told
+
+    def _lag_ms(self, batch: Sequence[Publication]) -> int:
+        return self._clock.now_ms() - min(each.routed_ms for each in batch)
 
     def _round(self, key: str, batch: Sequence[Publication], told: Told, claimed: Claimed) -> Round:
         now_ms = self._clock.now_ms()
