@@ -52,13 +52,8 @@ class Courtesy:
     def _is_wanted_elsewhere(self, now: float) -> bool:
         return self._crowded and now - self._sent_at <= SENDING_S
 
-    async def give_way(self, events: int, lag_ms: int) -> None:
-        """Waits as long as so many events take at the pace of the moment; mostly not at all."""
-        rest_s = self.rest_s(events, lag_ms)
-        if rest_s > 0:
-            await asyncio.sleep(rest_s)
-
     def rest_s(self, events: int, lag_ms: int) -> float:
+        """How long to wait after so many events, the first of which had waited for `lag_ms`; mostly not at all."""
         now = self._clock()
         self._look(now)
         if not self._is_wanted_elsewhere(now):

@@ -42,7 +42,7 @@ def event_record(event: Event, seq: int, original: Original, outgoing_ip: str) -
 def identity_notification(event: Event, seq: int, original: Original, with_headers: bool) -> str:
     """A bounce, complaint or delivery as the topics of identities are told of it."""
     name, detail = _DETAILS[event.type](event, seq)
-    ip = event.detail.get("remote_mta_ip") or event.detail.get("remote_ip")
+    ip = event.detail.get("remote_ip")
     if ip and event.type is not EventType.COMPLAINT:
         detail = {**detail, "remoteMtaIp": ip}
     mail = _notification_mail(original, with_headers)
@@ -211,7 +211,10 @@ def _click(event: Event, seq: int) -> Detail:
 
 def _failure(event: Event, seq: int) -> Detail:
     detail = event.detail
-    return "failure", {"errorMessage": detail.get("error", ""), "templateName": detail.get("template", "")}
+    return "failure", {
+        "errorMessage": detail.get("error_message", ""),
+        "templateName": detail.get("template_name", ""),
+    }
 
 
 _DETAILS: dict[EventType, Callable[[Event, int], Detail]] = {

@@ -233,7 +233,7 @@ class PublishingWorker:
             claimed = Claimed(key, ended.failures)
             if ended.failures:
                 return
-            await self._courtesy.give_way(len(batch), self._lag_ms(batch))
+            await self._pause(self._courtesy.rest_s(len(batch), self._lag_ms(batch)))
 
     async def _close_down(self, key: str, endpoint: Endpoint) -> None:
         if isinstance(endpoint, MailedInstead) and self._forwards:
@@ -349,6 +349,8 @@ class PublishingWorker:
 
     async def _pause(self, seconds: float) -> None:
         """A wait that the end of the worker cuts short."""
+        if seconds <= 0:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

@@ -86,8 +86,8 @@ SUPPRESSED = bounce(
 )
 FAILURE = event(
     EventType.RENDERING_FAILURE,
-    error="Attribute 'carrier' is not present in the rendering data.",
-    template="order-shipped",
+    error_message="Attribute 'carrier' is not present in the rendering data.",
+    template_name="order-shipped",
 )
 
 
