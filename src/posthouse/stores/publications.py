@@ -72,11 +72,13 @@ CLAIM = (
     " WHERE publication_destinations.destination = due.destination"
     " RETURNING publication_destinations.destination, publication_destinations.failures"
 )
+# Two ways to read far too much are closed to the planners: NOT EXISTS, of which PostgreSQL makes a join over all that
+# failed, and the primary key, which SQLite takes for the way to the few that failed of one message.
 TAKE = (
     "SELECT p.event_seq, p.attempts, p.routed_ms, e.body FROM publications p"
-    " LEFT JOIN event_log e ON e.seq = p.event_seq WHERE p.destination = ? AND p.due_ms <= ? AND NOT EXISTS"
-    " (SELECT 1 FROM publications f WHERE f.attempts > 0 AND f.destination = p.destination"
-    " AND f.message_id = p.message_id AND f.event_seq < p.event_seq AND f.due_ms > ?)"
+    " LEFT JOIN event_log e ON e.seq = p.event_seq WHERE p.destination = ? AND p.due_ms <= ? AND"
+    " (SELECT 1 FROM publications f WHERE f.attempts > 0 AND (f.destination || '') = p.destination"
+    " AND f.message_id = p.message_id AND f.event_seq < p.event_seq AND f.due_ms > ? LIMIT 1) IS NULL"
     " ORDER BY p.event_seq LIMIT ?"
 )
 LOCK = "SELECT due_ms FROM publication_destinations WHERE destination = ?"

@@ -20,7 +20,7 @@ CREATE TABLE publications (
     PRIMARY KEY (destination, event_seq)
 ) WITHOUT ROWID;
 -- The few that failed, for whose sake later ones of the same message wait.
-CREATE INDEX publications_that_failed ON publications (destination, message_id, event_seq) WHERE attempts > 0;
+CREATE INDEX publications_that_failed ON publications (message_id, event_seq) WHERE attempts > 0;
 
 -- due_ms: when there is next something to send, NULL where nothing waits.
 -- replay_after, replay_until: the events that are to be routed to this destination once more.
