@@ -229,10 +229,10 @@ _DETAILS: dict[EventType, Callable[[Event, int], Detail]] = {
 }
 
 
-def link_tags(event: Event) -> dict[str, list[str]]:
-    """Tags of the link that was followed: one value or several for each name, however they were written down."""
-    found: Mapping[str, str | Sequence[str]] = event.detail.get("link_tags") or {}
-    return {name: [values] if isinstance(values, str) else list(values) for name, values in found.items()}
+def link_tags(event: Event) -> Mapping[str, Sequence[str]]:
+    """Tags of the link that was followed, each with its values."""
+    found: Mapping[str, Sequence[str]] = event.detail.get("link_tags") or {}
+    return found
 
 
 def _recipients(event: Event) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from posthouse.ports.publications import DestinationStatus
 from posthouse.ports.streams import Put, PutOutcome, StreamFailed
 from posthouse.ports.topics import Published, PublishFailed, PublishOutcome, TopicUnknown
 from posthouse.ports.wakeups import Topic
+from posthouse.publishing.courtesy import Courtesy
 from posthouse.publishing.feedback import Feedback, ForwardFeedback
 from posthouse.publishing.settings import PublishingSettings
 from posthouse.publishing.worker import PublishingWorker
@@ -153,6 +154,8 @@ class House:
             "metric_sinks": self.world,
             "forward": forward,
             "jitter": lambda: 0.0,
+            # Nobody sends, as far as it hears: the pace of tests is not the machine's business.
+            "courtesy": Courtesy(asyncio.Event()),
         }
         return PublishingWorker(settings, **{**given, **changes})
 

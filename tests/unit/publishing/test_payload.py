@@ -61,7 +61,7 @@ CLICKED = event(
     ip="198.51.100.88",
     user_agent=FIREFOX,
     link="https://shop.example/track?o=7741&c=2",
-    link_tags={"position": ["footer"], "variant": "b"},
+    link_tags={"position": ["footer"], "variant": ["b"]},
 )
 UNTAGGED = event(
     EventType.CLICK,

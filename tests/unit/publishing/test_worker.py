@@ -361,7 +361,7 @@ async def test_a_stream_gets_many_records_in_one_call_but_not_too_many(house: Ho
     async with house.working():
         await house.until_idle()
     assert sum(house.world.puts) == 1200
-    assert max(house.world.puts) == 500
+    assert 100 < max(house.world.puts) <= 500
 
 
 async def test_a_stream_that_is_down_is_tried_again(house: House) -> None:
