@@ -29,13 +29,14 @@ async def endpoint_of(target: Target, facts: Facts) -> Endpoint:
             return FeedbackMail()
 
 
-async def remove_topic(target: IdentityTopic, arn: str, records: RecordStore) -> bool:
+async def remove_topic(target: IdentityTopic, arn: str, records: RecordStore) -> bool | None:
     """Takes the topic that is gone from its identity; feedback is mailed again then (developer guide). True where it
-    was not mailed before: who is told by mail has what the topic did not get."""
+    was not mailed before: who is told by mail has what the topic did not get. None where it is the identity's topic
+    no more."""
     async with records.transaction() as tx:
         identity = await tx.identities.get(target.scope, target.identity)
         if identity is None or topic_of(identity.notifications, target.type) != arn:
-            return True
+            return None
         mailed = identity.notifications.forwarding
         await tx.identities.put(target.scope, target.identity, with_topic(identity, target.type.value, ""))
     log.warning(

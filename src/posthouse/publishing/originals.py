@@ -1,5 +1,6 @@
 """The messages that events are about, read once and kept for the events that follow soon."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -7,8 +8,11 @@ from posthouse.domain.events import Event, EventType
 from posthouse.domain.identity_arns import identity_arn
 from posthouse.ports.mailstore import MessageKey, Messages
 from posthouse.ports.publications import Publications, StoredMail
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.publishing.facts import Facts
 from posthouse.publishing.original import Original, address_of, is_templated, original_of, remains_of
+
+log = logging.getLogger("posthouse.publishing")
 
 KEPT = 2000
 """Messages; each with at most 32 KiB of header section."""
@@ -37,14 +41,24 @@ class Originals:
                 self._kept.move_to_end(key)
                 found[key] = self._kept[key]
             elif (mail := mails.get(key[0])) is not None:
-                found[key] = self._kept[key] = await self._read(mail, rendered=key[1])
+                found[key] = self._kept[key] = await self._read(mail, event, rendered=key[1])
             else:
                 found[key] = remains_of(event)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return found
 
-    async def _read(self, mail: StoredMail, rendered: bool) -> Original:
+    async def _read(self, mail: StoredMail, event: Event, rendered: bool) -> Original:
+        try:
+            return await self._made(mail, rendered)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # Its events are told all the same, and those of other messages with them.
+            log.exception("message %s could not be read for its events", mail.facts.message_id)
+            return remains_of(event)
+
+    async def _made(self, mail: StoredMail, rendered: bool) -> Original:
         facts = mail.facts
         identity = await self._facts.governing(facts.identity_scope, address_of(facts.source))
         arn = identity_arn(facts.identity_scope, identity.name) if identity is not None else ""

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from posthouse.domain.events import Event
 from posthouse.domain.publishing import (
@@ -51,7 +51,7 @@ class Told:
     topic_unknown: bool = False
 
 
-Render = Callable[[Telling], str]
+R = TypeVar("R")
 Tell = Callable[[Telling], Coroutine[Any, Any, str]]
 """Tells of one event; why it was not taken, or nothing."""
 
@@ -96,6 +96,9 @@ class Outside:
     def _rendered(self, topic: EventTopic | NotificationTopic, telling: Telling) -> str:
         if isinstance(topic, NotificationTopic):
             return identity_notification(telling.event, telling.seq, telling.original, topic.headers)
+        return self._rendered_event(telling)
+
+    def _rendered_event(self, telling: Telling) -> str:
         return event_record(telling.event, telling.seq, telling.original, self._settings.outgoing_ip)
 
     # -- mail
@@ -126,20 +129,13 @@ class Outside:
         it waits."""
         told = Told()
         for wave in _waves(batch):
-            ready = [each for each in wave if not self._behind_a_failure(each, batch, told)]
-            for chunk in _chunks([(each.seq, self._record(each)) for each in ready]):
+            behind = {each.event.message_id for each in batch if each.seq in told.failed}
+            ready = [each for each in wave if each.event.message_id not in behind]
+            records = _made(ready, lambda each: self._rendered_event(each).encode(), told)
+            for chunk in _chunks([(each.seq, record) for each, record in records]):
                 if self._stopping.is_set() or not await self._put(stream, chunk, told):
                     return told
         return told
-
-    def _record(self, telling: Telling) -> bytes:
-        return event_record(telling.event, telling.seq, telling.original, self._settings.outgoing_ip).encode()
-
-    def _behind_a_failure(self, telling: Telling, batch: Sequence[Telling], told: Told) -> bool:
-        if not told.failed:
-            return False
-        about = telling.event.message_id
-        return any(each.seq in told.failed and each.event.message_id == about for each in batch)
 
     async def _put(self, stream: EventStream, chunk: Sequence[tuple[int, bytes]], told: Told) -> bool:
         """False where the stream took nothing of it."""
@@ -170,24 +166,21 @@ class Outside:
     # -- metrics
 
     async def to_metrics(self, metrics: EventMetrics, batch: Sequence[Telling]) -> Told:
-        told = Told()
-        for start in range(0, len(batch), MAX_DATA):
-            chunk = batch[start : start + MAX_DATA]
-            values = [
-                metric_value(each.event, each.original, metrics.dimensions, self._settings.outgoing_ip)
-                for each in chunk
-            ]
+        told, ip = Told(), self._settings.outgoing_ip
+        values = _made(batch, lambda each: metric_value(each.event, each.original, metrics.dimensions, ip), told)
+        for start in range(0, len(values), MAX_DATA):
+            chunk = values[start : start + MAX_DATA]
             reason = "No answer in time."
             try:
                 async with asyncio.timeout(self._settings.deadline_s):
-                    outcome = await self._metric_sinks.put(metrics.scope, values)
+                    outcome = await self._metric_sinks.put(metrics.scope, [value for _, value in chunk])
                 reason = "" if isinstance(outcome, Kept) else outcome.reason or "They were not taken."
             except TimeoutError:
                 pass
             if reason:
-                told.failed |= dict.fromkeys([each.seq for each in chunk], reason)
+                told.failed |= dict.fromkeys([each.seq for each, _ in chunk], reason)
                 return told
-            told.sent += [each.seq for each in chunk]
+            told.sent += [each.seq for each, _ in chunk]
         return told
 
     # -- side by side
@@ -216,9 +209,24 @@ class Outside:
         except TimeoutError:
             return "No answer in time."
         except Exception:
-            # An event that we cannot tell is tried again until it is too old; it must not stop the others.
-            log.exception("telling of event %d failed", telling.seq)
-            return "Internal error; see the log."
+            return _cannot_tell(telling)
+
+
+def _made(batch: Iterable[Telling], make: Callable[[Telling], R], told: Told) -> list[tuple[Telling, R]]:
+    """What is to be told, made of each event."""
+    made = []
+    for telling in batch:
+        try:
+            made.append((telling, make(telling)))
+        except Exception:
+            told.failed[telling.seq] = _cannot_tell(telling)
+    return made
+
+
+def _cannot_tell(telling: Telling) -> str:
+    """An event that we cannot tell is tried again until it is too old; it must not stop the others."""
+    log.exception("telling of event %d failed", telling.seq)
+    return "Internal error; see the log."
 
 
 def feedback_of(telling: Telling, mail: StoredMail, identity: str) -> Feedback:

@@ -225,7 +225,7 @@ class PublishingWorker:
             if not batch:
                 return
             told = await self._tell(target, endpoint, batch)
-            if told.topic_unknown and await self._gone(key, target, endpoint):
+            if told.topic_unknown and await self._gone(key, target, endpoint, told):
                 return
             ended = self._round(key, batch, told, claimed)
             await self._publications.settle(ended)
@@ -243,7 +243,7 @@ class PublishingWorker:
         elif dropped := await self._publications.drop(key):
             log.info("%d events are not told to %s, which is gone or disabled", dropped, key)
 
-    async def _gone(self, key: str, target: Target, endpoint: Endpoint) -> bool:
+    async def _gone(self, key: str, target: Target, endpoint: Endpoint, told: Told) -> bool:
         """What SES does where a topic for bounces or complaints is not there: it is removed, and the sender is told by
         mail. False for any other topic: that is tried again, its owner may make it anew."""
         if (
@@ -252,8 +252,11 @@ class PublishingWorker:
             or target.type is NotificationType.DELIVERY
         ):
             return False
+        await self._publications.settle(Round(destination=key, at_ms=self._clock.now_ms(), sent=told.sent))
         mail_it = await remove_topic(target, endpoint.arn, self._records)
-        await self._close_down(key, MailedInstead(Forward(target.scope)) if mail_it else Nowhere())
+        if mail_it is not None:
+            await self._close_down(key, MailedInstead(Forward(target.scope)) if mail_it else Nowhere())
+        # Else somebody has set another one meanwhile: the next turn finds it.
         return True
 
     # -- telling

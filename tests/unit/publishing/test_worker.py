@@ -29,7 +29,7 @@ from posthouse.domain.publishing import GIVE_UP_MS
 from posthouse.domain.scope import Scope
 from posthouse.observe import Metrics
 from posthouse.ports.stores import StoreUnavailable
-from posthouse.ports.topics import PublishFailed, PublishOutcome
+from posthouse.ports.topics import PublishFailed, PublishOutcome, TopicUnknown
 from posthouse.publishing.feedback import Feedback
 from posthouse.publishing.payload import SUBJECT, feedback_id
 
@@ -492,15 +492,53 @@ async def test_a_destination_hears_again_of_what_it_is_asked_to(house: House) ->
 
 
 async def test_an_event_that_cannot_be_told_does_not_stop_the_others(house: House) -> None:
-    await house.add_set("s", topic("one"))
+    dims = (Dimension(name="a", source="linkTag", default="x"),)
+    metrics = EventDestination(name="three", enabled=True, event_types=ALL, dimensions=dims)
+    await house.add_set("s", topic("one"), stream("two"), metrics)
     good, bad = await house.send(1), await house.send(2)
-    odd: Any = {"recipients": 7}
     async with house.working():
-        await house.happen(house.event(bad, EventType.BOUNCE, **odd), house.event(good, EventType.OPEN))
-        await house.until(lambda: house.world.told(ARN + "one") == [("Open", good)])
-        await house.until_waiting(1 + 0)
-    status = await house.status(KEY + "one")
-    assert status.last_error == "Internal error; see the log."
+        await house.happen(
+            house.event(bad, EventType.BOUNCE, recipients=7, link_tags=7),
+            house.event(bad, EventType.OPEN),
+            house.event(good, EventType.OPEN),
+        )
+        await house.until_waiting(5)
+    assert house.world.told(ARN + "one") == [("Open", good)]
+    assert [each["mail"]["messageId"] for each in house.world.records] == [good]
+    assert [each.name for each in house.world.values] == ["Open", "Open"]
+    for name in ("one", "two", "three"):
+        assert (await house.status(KEY + name)).last_error == "Internal error; see the log."
+
+
+async def test_a_message_that_cannot_be_read_is_told_as_far_as_its_event_goes(house: House) -> None:
+    await house.add_set("s", topic("one"))
+    sent = await house.send(1, source_arn="no arn at all")
+    async with house.working():
+        await house.happen(house.event(sent, EventType.OPEN), house.event(sent, EventType.BOUNCE))
+        await house.until_idle()
+    # Whose bounce it is cannot be said, so nobody hears of that.
+    assert house.world.told(ARN + "one") == [("Open", sent)]
+    assert house.world.published[0][2]["mail"]["destination"] == ["dana@mail.example"]
+
+
+async def test_a_topic_that_was_replaced_while_it_was_found_gone_is_not_removed(house: House) -> None:
+    await house.add_identity(bounce_topic=ARN + "gone", complaint_topic=ARN + "c", forwarding=False)
+    sent = await house.send(1, "")
+
+    def replaces(arn: str, event: Any) -> PublishOutcome | None:
+        if arn != ARN + "gone":
+            return None
+        replacing.append(asyncio.create_task(house.add_identity(bounce_topic=ARN + "new", complaint_topic=ARN + "c")))
+        return TopicUnknown()
+
+    replacing: list[asyncio.Task[None]] = []
+    house.world.answer = replaces
+    async with house.working():
+        await house.happen(house.event(sent, EventType.BOUNCE, ""))
+        await house.until_idle()
+    assert house.world.told(ARN + "new") == [("Bounce", sent)]
+    assert (await house.identity()).notifications.bounce_topic == ARN + "new"
+    assert house.world.forwarded == []
 
 
 async def test_trouble_with_the_database_passes(house: House) -> None:
