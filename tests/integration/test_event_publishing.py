@@ -120,6 +120,37 @@ def test_an_identity_hears_of_bounces_and_deliveries(server: Server) -> None:
     ses.delete_identity(Identity="orders@shop.example")
 
 
+def test_templated_mail_is_told_of_before_and_after_it_was_rendered(server: Server) -> None:
+    ses = ses_client(server.url)
+    ses.verify_domain_identity(Domain="shop.example")
+    add_set(ses, "templated", "templated", ["send", "delivery", "renderingFailure"])
+    template = {"TemplateName": "order", "SubjectPart": "Order {{number}}", "TextPart": "Hello"}
+    ses.create_template(Template=template)
+
+    def send_with(data: str) -> str:
+        answer = ses.send_templated_email(
+            Source="orders@shop.example",
+            Destination={"ToAddresses": [DANA]},
+            Template="order",
+            TemplateData=data,
+            ConfigurationSetName="templated",
+        )
+        return str(answer["MessageId"])
+
+    good, bad = send_with('{"number": 7741}'), send_with("{}")
+    found = {(each["mail"]["messageId"], each["eventType"]): each for each in records(server, "templated", 4)}
+    assert set(found) == {(good, "Send"), (good, "Delivery"), (bad, "Rendering Failure")}
+    first, then = found[good, "Send"]["mail"], found[good, "Delivery"]["mail"]
+    assert [each["name"] for each in first["headers"]] == ["From", "To", "MIME-Version"]
+    assert "sourceArn" not in first
+    assert then["commonHeaders"]["subject"] == "Order 7741"
+    assert "Feedback-ID" not in [each["name"] for each in then["headers"]]
+    assert found[bad, "Rendering Failure"]["failure"] == {
+        "templateName": "order",
+        "errorMessage": "Attribute 'number' is not present in the rendering data.",
+    }
+
+
 def test_what_was_told_to_nobody_can_be_told_later(server: Server) -> None:
     ses = ses_client(server.url)
     ses.verify_domain_identity(Domain="shop.example")

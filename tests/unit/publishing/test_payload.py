@@ -24,7 +24,7 @@ from tests.unit.publishing.examples import (
 )
 
 from posthouse.domain.events import Event, EventType
-from posthouse.domain.messages import Text
+from posthouse.domain.messages import ContentKind, TemplatedDraft, Text
 from posthouse.domain.suppression import Reason, reply_for
 from posthouse.ports.publications import StoredMail
 from posthouse.publishing.original import Original, original_of, remains_of
@@ -113,9 +113,8 @@ def test_an_event_is_told_as_ses_tells_it(name: str, happened: Event) -> None:
 
 
 def test_the_send_event_of_a_templated_message_knows_what_is_known_before_rendering() -> None:
-    template = {"source": DRAFT.source, "to": [DANA], "template": "order-shipped", "data": "{}"}
-    known = facts(operation="SendTemplatedEmail")
-    msgspec.structs.force_setattr(known, "content_kind", "templated")
+    template = TemplatedDraft(source=DRAFT.source, to=(DANA,), template="order-shipped", content="hash", data="{}")
+    known = facts(operation="SendTemplatedEmail", content_kind=ContentKind.TEMPLATED)
     mail = StoredMail(known, (DANA,), msgspec.json.encode(template))
     told = record(event(EventType.SEND), original_of(mail, "arn:aws:ses:eu-west-1:111122223333:identity/shop.example"))
     assert told == payload("event-send-templated")
