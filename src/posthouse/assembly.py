@@ -265,7 +265,7 @@ class Process:
         if "delivery" in roles:
             parts.append(self._start_delivery)
         if "events" in roles:
-            parts += [self._start_identity_watch, self._start_publishing, self._start_upkeep]
+            parts += [self._start_identity_watch, self._start_inbox, self._start_publishing, self._start_upkeep]
         return parts
 
     # -- doors
@@ -548,6 +548,31 @@ class Process:
                 task.cancel()
             if tasks:
                 await asyncio.wait(tasks)
+
+        return end
+
+    async def _start_inbox(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.delivery.owner import is_known_dead, own_name
+        from posthouse.receiving.worker import InboxSettings, InboxWorker, keep
+
+        worker = InboxWorker(
+            InboxSettings(stop_deadline_s=GRACE_S - 1),
+            owner=own_name(os.urandom(4).hex()),
+            inbox=ctx.stores.inbox,
+            messages=ctx.stores.messages,
+            wakeups=wakeups,
+            clock=ctx.clock,
+            handle_mail=keep,
+            handlers={},
+            is_known_dead=is_known_dead,
+            metrics=self._metrics,
+        )
+        working = asyncio.get_running_loop().create_task(worker.run())
+        working.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            worker.stop()
+            await working
 
         return end
 

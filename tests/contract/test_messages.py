@@ -7,7 +7,7 @@ from tests.contract.conftest import Backend
 from tests.contract.values import NOW_MS, OTHER_REGION, OURS, THEIRS, delivered, message, message_id, result, settlement
 
 from posthouse.domain.messages import Direction, NewMessage, RecipientState
-from posthouse.ports.mailstore import MessageFilter
+from posthouse.ports.mailstore import MailSettlement, MessageFilter
 from posthouse.stores import search
 from posthouse.stores.open import ABANDONED_MS, SqlStores
 
@@ -154,10 +154,13 @@ async def test_emptying_the_inbox_keeps_what_is_not_at_its_end(stores: SqlStores
     monkeypatch.setattr("posthouse.stores.messages.DELETED_AT_ONCE", 2)
     ended = [message(n, "a@x") for n in range(5)]
     waiting = message(9, "a@x", "b@x")
-    await _fill(stores, *ended, waiting, message(20, direction=Direction.IN), message(30, scope=THEIRS))
+    handled, came_in = message(20, direction=Direction.IN), message(21, direction=Direction.IN)
+    await _fill(stores, *ended, waiting, handled, came_in, message(30, scope=THEIRS))
     await stores.queue.settle([delivered(one, "a@x") for one in (*ended, waiting)])
+    await stores.inbox.claim("w", NOW_MS, 1000, 10)
+    await stores.inbox.settle("w", [MailSettlement(OURS, message_id(20))])
     assert await stores.messages.delete_all(OURS) == 6
-    assert await _ids(stores, EVERYTHING, scope=None) == [message_id(30), message_id(9)]
+    assert await _ids(stores, EVERYTHING, scope=None) == [message_id(30), message_id(21), message_id(9)]
     assert len(await stores.events.page(OURS, 0, 100)) == 6
 
 

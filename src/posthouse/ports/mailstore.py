@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -185,8 +186,8 @@ class Messages(Protocol):
         ...
 
     async def delete_all(self, scope: Scope) -> int:
-        """Empties the inbox of a scope: messages whose recipients are all in a final state, with their content. The
-        event log and the statistics stay. How many."""
+        """Empties the inbox of a scope: messages whose recipients are all in a final state and that do not wait for
+        their receipt rules, with their content. The event log and the statistics stay. How many."""
         ...
 
     async def delete(self, scope: Scope, message_id: str) -> bool: ...
@@ -215,11 +216,90 @@ class Suppressions(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """Mail that came in and that this worker may now handle. Its content is `Messages.content`: it may be large, and
+    is read when its turn comes."""
+
+    facts: MessageFacts
+    recipients: tuple[str, ...]
+    attempts: int
+    """Settled before this claim."""
+    stage: str
+    """What the last settlement left; empty at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The events that a decision about a message was made on: all of its events up to this one."""
+
+    message_id: str
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettlement:
+    """The end of one look at a mail: its events (of this message or another of its scope), and whether it is done."""
+
+    scope: Scope
+    message_id: str
+    events: tuple[Event, ...] = ()
+    due_ms: int | None = None
+    """When to go on with it; None: it is done."""
+    stage: str = ""
+    """How far it came, for who goes on: JSON in the words of who handles it."""
+    basis: Basis | None = None
+    """Written only while the log still ends so for that message: what must be told once is decided on what was told."""
+
+
+class Settled(Enum):
+    """What became of a settlement."""
+
+    WRITTEN = "written"
+    STALE = "stale"
+    """Its basis has moved: decide again. The lease stays."""
+    LOST = "lost"
+    """The lease ran out and somebody else has the mail now, or it was deleted."""
+
+
 class Inbox(Protocol):
-    """Mail that came in and waits for its receipt rules."""
+    """Mail that came in and waits for what is to be done with it, each leased to at most one worker."""
 
     async def add(self, message: NewMessage) -> None:
-        """Durable when it returns, by group commit; the recipients' state is RECEIVED. INBOX and EVENTS follow."""
+        """Durable when it returns, by group commit; the recipients' state is RECEIVED, and the mail is due at once.
+        INBOX and EVENTS follow."""
+        ...
+
+    async def claim(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[ClaimedMail]:
+        """Leases up to `limit` due mails to `owner`, oldest due first. A lease that ran out makes its mails due."""
+        ...
+
+    async def renew(self, owner: str, until_ms: int) -> None:
+        """Extends every lease of `owner`."""
+        ...
+
+    async def release(self, owner: str) -> int:
+        """Makes everything leased to `owner` due at once: at an orderly end, or for an owner known to be dead."""
+        ...
+
+    async def owners(self) -> Sequence[str]:
+        """Who holds leases now."""
+        ...
+
+    async def settle(self, owner: str, settlements: Sequence[MailSettlement]) -> Sequence[Settled]:
+        """Writes all of them in one transaction, events and progress together, but for those it answers STALE or LOST,
+        of which nothing is written. Each mail at most once in a call. EVENTS follows.
+
+        Needs no sync of its own: lost with the power, it makes the same look again.
+        """
+        ...
+
+    async def next_due_ms(self) -> int | None:
+        """When the earliest waiting mail is due; None where none waits."""
+        ...
+
+    async def depth(self) -> int:
+        """Mails that wait, all scopes."""
         ...
 
 

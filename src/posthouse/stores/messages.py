@@ -81,6 +81,7 @@ async def _remove(session: Session, *, keys: Sequence[Row]) -> tuple[int, Sequen
     gone = await session.rows_of_many(f"DELETE FROM messages WHERE {KEY} RETURNING blob", keys)
     sent = await session.rows_of_many(f"DELETE FROM sent WHERE {KEY} RETURNING blob", keys)
     await session.many(f"DELETE FROM queue WHERE {KEY}", keys)
+    await session.many(f"DELETE FROM inbox WHERE {KEY}", keys)
     return len(gone), [blob for (blob,) in [*gone, *sent] if blob is not None]
 
 
@@ -118,11 +119,13 @@ def _status(row: Row) -> RecipientStatus:
 
 
 async def _ended(session: Session, *, scope: Scope, after: str) -> Sequence[str]:
-    """The next messages by id that have no recipient in the queue any more."""
+    """The next messages by id that nothing is to be done with any more."""
     rows = await session.rows(
         "SELECT m.message_id FROM messages m WHERE m.account = ? AND m.region = ? AND m.message_id > ?"
         " AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.account = m.account AND q.region = m.region"
         " AND q.message_id = m.message_id AND (q.state || '') = 'queued')"
+        " AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.account = m.account AND i.region = m.region"
+        " AND i.message_id = m.message_id)"
         " ORDER BY m.message_id LIMIT ?",
         (*scope, after, DELETED_AT_ONCE),
     )

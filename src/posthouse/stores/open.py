@@ -16,6 +16,7 @@ from posthouse.stores.call_rates import SqlCallRates
 from posthouse.stores.credentials import SqlCredentials
 from posthouse.stores.database import Database, Session
 from posthouse.stores.events import SqlEventLog, SqlStatistics
+from posthouse.stores.inbox import SqlInbox
 from posthouse.stores.messages import SqlMessages
 from posthouse.stores.migrations import migrate_postgres, migrate_sqlite
 from posthouse.stores.publications import SqlPublications
@@ -23,7 +24,7 @@ from posthouse.stores.queue import SqlQueue
 from posthouse.stores.records import SELECT_VERSION, SqlRecordStore
 from posthouse.stores.sealing import Seal
 from posthouse.stores.sqlite import SqliteDatabase
-from posthouse.stores.submissions import SqlInbox, SqlSubmissions
+from posthouse.stores.submissions import SqlSubmissions
 from posthouse.stores.suppressions import SqlSuppressions
 from posthouse.stores.topics import SqlTopics
 

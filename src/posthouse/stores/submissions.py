@@ -1,4 +1,4 @@
-"""The ways in: outgoing messages with their queue rows, inbound ones for the receipt rules."""
+"""The way in for outgoing messages, with their queue rows; how any message becomes rows (`stores/inbox.py` too)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -111,29 +111,6 @@ class SqlSubmissions:
         return await self._database.read(
             lambda session: allowances.sent_since(session, scope, (now_ms - WINDOW_MS) // 1000)
         )
-
-    async def close(self) -> None:
-        await self._group.close()
-
-
-class SqlInbox:
-    """Inbound messages, stored by groups."""
-
-    def __init__(self, database: Database, blobs: Blobs, wakeups: Wakeups) -> None:
-        self._database = database
-        self._blobs = blobs
-        self._wakeups = wakeups
-        self._group = GroupCommit[Rows, None](self._commit)
-
-    async def add(self, message: NewMessage) -> None:
-        content = await contents.set_down(self._blobs, message.content)
-        await self._group.join(rows_of(message, RecipientState.RECEIVED, content, None))
-
-    async def _commit(self, group: Sequence[Rows]) -> Sequence[None]:
-        await self._database.write(lambda session: insert(session, group))
-        self._wakeups.notify(Topic.INBOX)
-        self._wakeups.notify(Topic.EVENTS)
-        return [None] * len(group)
 
     async def close(self) -> None:
         await self._group.close()

@@ -18,7 +18,7 @@ from posthouse.domain.scope import Scope
 from posthouse.domain.verification import Links
 from posthouse.mail.tracking_tokens import TrackingTokens
 from posthouse.ports.credentials import Credential
-from posthouse.ports.mailstore import RecipientResult, Settlement
+from posthouse.ports.mailstore import MailSettlement, RecipientResult, Settlement
 from posthouse.ports.stores import Stores
 from posthouse.ports.wakeups import Topic
 from posthouse.stores.open import open_stores
@@ -131,6 +131,9 @@ class House:
         given = {"direction": Direction.IN, "operation": "Inbound", "source": "eve@far.example", **changes}
         facts = self.facts(size=len(content), helo="mx.far.example", **given)
         await self.stores.inbox.add(NewMessage(facts, tuple(to), content))
+        # Handled, as by a worker: nothing is left to be done with it.
+        await self.stores.inbox.claim("house", self.clock.now_ms(), 1000, 1)
+        await self.stores.inbox.settle("house", [MailSettlement(facts.scope, facts.message_id)])
         return facts.message_id
 
     async def settle(
