@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from posthouse.mail.tracking_tokens import TrackingTokens
     from posthouse.ports.clock import Clock
     from posthouse.ports.scanners import VirusScanner
+    from posthouse.receiving.feedback import FeedbackAddresses
     from posthouse.receiving.inspection import Inspection
 
 log = logging.getLogger("posthouse.assembly")
@@ -380,13 +381,19 @@ class Process:
         return _draining(listeners)
 
     async def _start_inbound(self, ctx: Context, wakeups: Wakeups) -> End:
-        from posthouse.receiving.accept import InboundEnvelope, ReceivingContext, receive
-        from posthouse.receiving.recipients import Recipients, Unwanted
+        from posthouse.receiving.accept import InboundEnvelope, ReceivingContext, receive, refusal
+        from posthouse.receiving.recipients import Recipients
         from posthouse.smtp.inbound import InboundSession, inbound_offer
 
         config = self._config
-        recipients = Recipients(ctx.stores.records, config.receiving.require_rule)
-        receiving = ReceivingContext(ctx.stores.inbox, recipients, ctx.clock, os.urandom, config.smtp.hostname)
+        receiving = ReceivingContext(
+            ctx.stores.inbox,
+            Recipients(ctx.stores.records, config.receiving.require_rule),
+            _feedback_addresses(config, ctx),
+            ctx.clock,
+            os.urandom,
+            config.smtp.hostname,
+        )
 
         async def accept(envelope: Envelope, content: bytes) -> str:
             inbound = InboundEnvelope(
@@ -401,8 +408,7 @@ class Process:
 
         def new_session(protocol: ServerProtocol, peer: Peer) -> InboundSession:
             async def accepts(client_ip: str, mail_from: str, recipient: str) -> Reply | None:
-                verdict = await recipients.judge(recipient, client_ip, tls=bool(peer.cipher))
-                return verdict.refusal if isinstance(verdict, Unwanted) else None
+                return await refusal(recipient, client_ip, bool(peer.cipher), receiving)
 
             return InboundSession(protocol, peer, accepts, accept)
 
@@ -553,8 +559,11 @@ class Process:
 
     async def _start_inbox(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.delivery.owner import is_known_dead, own_name
+        from posthouse.receiving.accept import FEEDBACK
+        from posthouse.receiving.feedback import FeedbackReader
         from posthouse.receiving.worker import InboxSettings, InboxWorker, keep
 
+        feedback = FeedbackReader(_feedback_addresses(self._config, ctx), ctx.stores.events, ctx.clock)
         worker = InboxWorker(
             InboxSettings(stop_deadline_s=GRACE_S - 1),
             owner=own_name(os.urandom(4).hex()),
@@ -563,7 +572,7 @@ class Process:
             wakeups=wakeups,
             clock=ctx.clock,
             handle_mail=keep,
-            handlers={},
+            handlers={FEEDBACK: feedback.handle},
             is_known_dead=is_known_dead,
             metrics=self._metrics,
         )
@@ -664,6 +673,18 @@ def inspection_of(config: Config, clock: "Clock") -> "Inspection":
 def _outgoing_ip(config: Config) -> str:
     """Shown in X-SES-Outgoing and in the tag ses:outgoing-ip."""
     return next(iter(config.delivery.source_ips), "127.0.0.1")
+
+
+def _feedback_addresses(config: Config, ctx: Context) -> "FeedbackAddresses":
+    from posthouse.receiving.feedback import FeedbackAddresses
+
+    return FeedbackAddresses(
+        ctx.stores.messages,
+        ctx.stores.records,
+        ctx.clock,
+        service_domain=config.identities.service_domain,
+        key=_key_for(config, b"return paths"),
+    )
 
 
 def delivery_settings(config: Config) -> DeliverySettings:

@@ -4,13 +4,11 @@ Source: SES developer guide, "Using a custom MAIL FROM domain": the custom domai
 else the default, ``REGION.SERVICE_DOMAIN``.
 """
 
-from posthouse.domain.addresses import parse_mailbox
 from posthouse.domain.identities import candidates, key_of
-from posthouse.domain.mail_from import governing, usable_domain
+from posthouse.domain.mail_from import governing, sender_of, usable_domain
 from posthouse.domain.messages import MessageFacts
 from posthouse.domain.scope import Scope
 from posthouse.mail import verp
-from posthouse.model.errors import InvalidParameterValue
 from posthouse.ports.records import RecordStore
 
 MAX_ENTRIES = 10_000
@@ -26,7 +24,9 @@ class ReturnPaths:
         self._domains: dict[tuple[Scope, str], str] = {}
 
     async def path_for(self, facts: MessageFacts) -> str:
-        """The reverse path of this message; the same again while no record changes."""
+        """The reverse path of this message; the same again while no record changes. Empty for what must not bounce."""
+        if facts.null_sender:
+            return ""
         version = await self._records.version()
         if version != self._version or len(self._domains) > MAX_ENTRIES:
             self._domains.clear()
@@ -40,15 +40,7 @@ class ReturnPaths:
         return f"{verp.sign(facts.message_id, self._key)}@{domain}"
 
     async def _load(self, facts: MessageFacts) -> str:
-        address = _address(facts)
+        address = sender_of(facts)
         async with self._records.reading() as reading:
             identities = await reading.identities.get_many(facts.identity_scope, map(key_of, candidates(address)))
         return usable_domain(governing(address, identities)) or f"{facts.scope.region}.{self._service_domain}"
-
-
-def _address(facts: MessageFacts) -> str:
-    try:
-        return parse_mailbox(facts.source).address
-    except InvalidParameterValue:
-        # A From field may be written in ways that a parameter may not: its domain's identity decides then.
-        return facts.from_domain

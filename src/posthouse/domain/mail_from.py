@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from posthouse.domain.addresses import parse_mailbox
 from posthouse.domain.identities import VERIFIED, Identity, MailFrom, Status, candidates, domain_name, key_of
+from posthouse.domain.messages import MessageFacts
 from posthouse.model.errors import InvalidParameterValue
 
 USE_DEFAULT, REJECT = "UseDefaultValue", "RejectMessage"
@@ -71,3 +73,18 @@ def usable_domain(setting: MailFrom) -> str:
 def rejects(setting: MailFrom) -> bool:
     """True where mail is to be refused: from the moment RejectMessage was set until the MX record is seen."""
     return bool(setting.domain) and setting.behavior == REJECT and setting.status is not Status.SUCCESS
+
+
+def sender_of(facts: MessageFacts) -> str:
+    """The address, or else the domain, whose identity decides the return path of a message."""
+    try:
+        return parse_mailbox(facts.source).address
+    except InvalidParameterValue:
+        # A From field may be written in ways that a parameter may not: its domain's identity decides then.
+        return facts.from_domain
+
+
+def may_have_left_under(domain: str, identities: Mapping[str, Identity]) -> bool:
+    """Whether mail from one of these identities may have had its return path at this domain, now or before: a custom
+    MAIL FROM domain lies below the domain of its identity."""
+    return any(domain.endswith(f".{identity.name.rpartition('@')[2].lower()}") for identity in identities.values())

@@ -80,7 +80,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     accepted_ms: int
     operation: str
-    """The SES operation, ``SMTP`` or ``Inbound``."""
+    """The SES operation, ``SMTP``, ``Inbound``, or ``Feedback``: mail to a return path of ours."""
     source: str
     """Who it is from, as the caller wrote it (envelope sender for inbound mail)."""
     from_domain: str
@@ -99,6 +99,8 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     tls: str = ""
     source_arn: str = ""
     """The identity it is from, where the caller named it; another account's by that account's policy."""
+    null_sender: bool = False
+    """It leaves under ``<>``, so that nothing is ever sent back: a bounce itself (RFC 5321 section 4.5.5)."""
 
     @property
     def identity_scope(self) -> Scope:

@@ -4,6 +4,7 @@ Source: RFC 5321 §4.2.1 and §4.5.4 (replies, retrying), RFC 3463 (enhanced sta
 "Bounce types". A soft bounce is told once, when retrying ends, never per attempt.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +66,16 @@ def diagnostic_code(reply: Reply) -> str:
 def status_of(reply: Reply) -> str:
     """The enhanced status code, or the most general one of its class where the server gave none (RFC 3463 §3.1)."""
     return reply.enhanced or f"{5 if reply.code >= 500 else 2 if reply.code < 300 else 4}.0.0"
+
+
+# RFC 3463 section 2, wherever it stands in a text: some write ``550 5.1.1``, many a comment around it.
+_STATUS = re.compile(r"(?<![0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+
+
+def status_in(text: str) -> str:
+    """The first enhanced status code in a text, or an empty one."""
+    found = _STATUS.search(text)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from posthouse.domain.outcomes import status_in
 from posthouse.mail import outgoing, report
 from posthouse.mail.headers import Field
 from posthouse.mail.report import Head, Returned, address_in, value_of, written
@@ -15,8 +16,6 @@ from posthouse.mail.report import Head, Returned, address_in, value_of, written
 MAX_RECIPIENTS = 500
 """Ten times what SES sends one message to."""
 TYPES = ("message/delivery-status", "message/global-delivery-status")
-# RFC 3463 section 2, wherever it stands: some write ``550 5.1.1``, many a comment after it.
-_STATUS = re.compile(r"(?<![0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _ADDRESS_KEYS = frozenset({b"original-recipient", b"final-recipient"})
 _RECIPIENT_KEYS = _ADDRESS_KEYS | {
@@ -85,12 +84,6 @@ def read(raw: bytes) -> Received | None:
     """The delivery status that a mail carries; None where it carries none. Linear, bounded, never raising."""
     found = report.find(raw, TYPES)
     return None if found is None else Received(_status(found.groups), found.returned)
-
-
-def status_in(text: str) -> str:
-    """The first status code of RFC 3463 in a text, or an empty one."""
-    found = _STATUS.search(text)
-    return found[1] if found else ""
 
 
 def _status(groups: Sequence[Sequence[Field]]) -> DeliveryStatus:

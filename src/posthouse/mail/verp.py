@@ -24,6 +24,11 @@ def sign(message_id: str, key: bytes) -> str:
     return message_id[: -len(TAIL)] + _signature(message_id, key)
 
 
+def is_shaped(local_part: str) -> bool:
+    """Whether it looks like one of ours, signed or not."""
+    return local_part.isascii() and bool(_LOCAL_PART.match(local_part.lower()))
+
+
 def read(local_part: str, key: bytes) -> str | None:
     """The message id that `sign` put in; None for every other text. Upper case is forgiven: some servers make it so."""
     if not local_part.isascii():

@@ -12,8 +12,12 @@ from posthouse.mail.headers import fields, split
 from posthouse.mail.outgoing import date_value
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import Inbox
-from posthouse.receiving.recipients import Recipients, Wanted
+from posthouse.receiving.feedback import FeedbackAddresses
+from posthouse.receiving.recipients import Recipients, Unwanted, Wanted
+from posthouse.wire.smtp_reply import Reply
 
+INBOUND, FEEDBACK = "Inbound", "Feedback"
+"""What a mail is accepted as, where an outgoing one has its operation: for somebody here, or about a message."""
 HEAD_READ = 64 * 1024
 """Bytes of the header section looked at for the subject; all of the mail is kept."""
 
@@ -35,6 +39,7 @@ class InboundEnvelope:
 class ReceivingContext:
     inbox: Inbox
     recipients: Recipients
+    feedback: FeedbackAddresses
     clock: Clock
     random: Callable[[int], bytes]
     hostname: str
@@ -44,16 +49,34 @@ class NoLongerWanted(Exception):
     """A recipient that was taken at RCPT would be refused now. The client is told to come again, and hears it then."""
 
 
+async def refusal(recipient: str, client_ip: str, tls: bool, ctx: ReceivingContext) -> Reply | None:
+    """Why mail for this recipient is not taken from this client; None: it is. A return path is nobody's own address,
+    and no filter or rule of its sender keeps reports away."""
+    if ctx.feedback.is_one(recipient):
+        return None if await ctx.feedback.original(recipient) is not None else Unwanted.UNKNOWN.refusal
+    verdict = await ctx.recipients.judge(recipient, client_ip, tls)
+    return verdict.refusal if isinstance(verdict, Unwanted) else None
+
+
 async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> str:
-    """Keeps the mail once for each account and region that takes a recipient; returns the first one's message id."""
+    """Keeps the mail once for each account and region that takes a recipient, and once for each message that it is
+    about; returns the first one's message id."""
     by_scope: dict[Scope, list[str]] = {}
+    about: dict[str, tuple[Scope, str]] = {}
     for recipient in envelope.recipients:
+        if ctx.feedback.is_one(recipient):
+            original = await ctx.feedback.original(recipient)
+            if original is None:
+                raise NoLongerWanted(recipient)
+            about.setdefault(original.facts.message_id, (original.facts.scope, recipient))
+            continue
         verdict = await ctx.recipients.judge(recipient, envelope.client_ip, bool(envelope.tls))
         if not isinstance(verdict, Wanted):
             raise NoLongerWanted(recipient)
         for scope in verdict.scopes:
             by_scope.setdefault(scope, []).append(recipient)
-    messages = [_message(scope, tuple(theirs), envelope, content, ctx) for scope, theirs in by_scope.items()]
+    messages = [_message(INBOUND, scope, tuple(theirs), envelope, content, ctx) for scope, theirs in by_scope.items()]
+    messages += [_message(FEEDBACK, scope, (path,), envelope, content, ctx) for scope, path in about.values()]
     if len(messages) == 1:
         await ctx.inbox.add(messages[0])
     else:
@@ -62,7 +85,12 @@ async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingConte
 
 
 def _message(
-    scope: Scope, recipients: tuple[str, ...], envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext
+    operation: str,
+    scope: Scope,
+    recipients: tuple[str, ...],
+    envelope: InboundEnvelope,
+    content: bytes,
+    ctx: ReceivingContext,
 ) -> NewMessage:
     now_ms = ctx.clock.now_ms()
     message_id = incoming_id(now_ms, ctx.random(20))
@@ -72,7 +100,7 @@ def _message(
         message_id=message_id,
         direction=Direction.IN,
         accepted_ms=now_ms,
-        operation="Inbound",
+        operation=operation,
         source=envelope.mail_from,
         from_domain=domain_of(envelope.mail_from),
         feedback_to=envelope.mail_from,

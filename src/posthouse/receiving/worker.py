@@ -12,11 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from posthouse.domain.events import Event, EventType
 from posthouse.observe import Metrics
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMail, Inbox, MailSettlement, Messages, Settled
 from posthouse.ports.wakeups import Topic, Wakeups
+from posthouse.receiving import events
 
 logger = logging.getLogger("posthouse.receiving")
 
@@ -223,12 +223,5 @@ class InboxWorker:
 
 async def keep(mail: ClaimedMail, content: bytes) -> MailSettlement:
     """Mail for somebody here, where no receipt rule says more: it is kept for who looks."""
-    facts = mail.facts
-    received = Event(
-        scope=facts.scope,
-        message_id=facts.message_id,
-        type=EventType.RECEIVED,
-        at_ms=facts.accepted_ms,
-        recipients=mail.recipients,
-    )
-    return MailSettlement(facts.scope, facts.message_id, (received,))
+    received = events.received(mail.facts, mail.recipients)
+    return MailSettlement(mail.facts.scope, mail.facts.message_id, (received,))

@@ -40,6 +40,8 @@ class Submission:
     arns: tuple[str, ...] = ()
     """ARN of the identity that each of `senders` is to be sent from, or an empty text; no element at all where, as
     mostly, none is named."""
+    null_sender: bool = False
+    """To leave under ``<>``: a bounce."""
 
 
 async def check_sender(
@@ -104,6 +106,7 @@ def _message(submission: Submission, source_arn: str, ctx: SubmissionContext) ->
         helo=submission.helo,
         tls=submission.tls,
         source_arn=source_arn,
+        null_sender=submission.null_sender,
     )
     recipients = tuple(dict.fromkeys(mailbox.address for mailbox in submission.recipients))
     return NewMessage(facts, recipients, submission.content)

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from tests.support.reports import REPORTS, sample
 
+from posthouse.domain.outcomes import status_in
 from posthouse.mail import arf, auto_reply, dsn, headers
 from posthouse.mail.arf import FeedbackReport
 from posthouse.mail.dsn import DeliveryStatus, RecipientStatus
@@ -170,7 +171,7 @@ def test_addresses_are_found_as_they_are_really_written(value: str, address: str
     ],
 )
 def test_a_status_code_is_found_wherever_it_stands(text: str, status: str) -> None:
-    assert dsn.status_in(text) == status
+    assert status_in(text) == status
 
 
 # -- what we write
