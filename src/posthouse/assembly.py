@@ -30,6 +30,7 @@ from posthouse.config import Config
 from posthouse.delivery.captured import CapturedMessages
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.accounts import AccountDefaults
+from posthouse.domain.messages import FEEDBACK
 from posthouse.domain.outcomes import RetryPlan
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.routing import RoutingTable, parse_hop, parse_relay
@@ -559,7 +560,6 @@ class Process:
 
     async def _start_inbox(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.delivery.owner import is_known_dead, own_name
-        from posthouse.receiving.accept import FEEDBACK
         from posthouse.receiving.feedback import FeedbackReader
         from posthouse.receiving.worker import InboxSettings, InboxWorker, keep
 

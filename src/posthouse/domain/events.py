@@ -28,6 +28,8 @@ class EventType(StrEnum):
     RECEIVED = "Received"
     DROPPED = "Dropped"
     """An operator took the recipient out of the queue: a final state of its own (not an SES event)."""
+    BOUNCE_SENT = "BounceSent"
+    """Mail that came in was bounced by us (not an SES event; told of both mails)."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

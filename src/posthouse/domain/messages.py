@@ -7,6 +7,10 @@ import msgspec
 
 from posthouse.domain.scope import Scope
 
+INBOUND, FEEDBACK = "Inbound", "Feedback"
+"""What mail that comes in is accepted as, where an outgoing message has its operation: for somebody here, or, at a
+return path of ours, about a message that we sent."""
+
 
 class Direction(StrEnum):
     OUT = "out"
@@ -80,7 +84,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     accepted_ms: int
     operation: str
-    """The SES operation, ``SMTP``, ``Inbound``, or ``Feedback``: mail to a return path of ours."""
+    """The SES operation, ``SMTP``, `INBOUND` or `FEEDBACK`."""
     source: str
     """Who it is from, as the caller wrote it (envelope sender for inbound mail)."""
     from_domain: str

@@ -7,6 +7,7 @@ from posthouse.domain.scope import Caller
 from posthouse.operations import (
     account,
     addresses,
+    bounces,
     configuration_sets,
     custom_verification,
     event_destinations,
@@ -71,6 +72,7 @@ OPERATIONS: dict[str, Operation] = {
     "PutConfigurationSetDeliveryOptions": configuration_sets.put_configuration_set_delivery_options,
     "PutIdentityPolicy": identity_policies.put_identity_policy,
     "ReorderReceiptRuleSet": receipt_rule_sets.reorder_receipt_rule_set,
+    "SendBounce": bounces.send_bounce,
     "SendBulkTemplatedEmail": templated_sending.send_bulk_templated_email,
     "SendCustomVerificationEmail": custom_verification.send_custom_verification_email,
     "SendEmail": sending.send_email,

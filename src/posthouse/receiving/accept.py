@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from posthouse.domain.message_ids import incoming_id
-from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage, domain_of
+from posthouse.domain.messages import FEEDBACK, INBOUND, ContentKind, Direction, MessageFacts, NewMessage, domain_of
 from posthouse.domain.scope import Scope
 from posthouse.mail.encoded_words import decode_words
 from posthouse.mail.headers import fields, split
@@ -16,8 +16,6 @@ from posthouse.receiving.feedback import FeedbackAddresses
 from posthouse.receiving.recipients import Recipients, Unwanted, Wanted
 from posthouse.wire.smtp_reply import Reply
 
-INBOUND, FEEDBACK = "Inbound", "Feedback"
-"""What a mail is accepted as, where an outgoing one has its operation: for somebody here, or about a message."""
 HEAD_READ = 64 * 1024
 """Bytes of the header section looked at for the subject; all of the mail is kept."""
 

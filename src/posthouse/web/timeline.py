@@ -41,6 +41,11 @@ def kind_of(event: Event) -> tuple[str, str]:
     return (_word(kind, "type"), _word(kind, "subtype")) if isinstance(kind, dict) else ("", "")
 
 
+def is_automatic(event: Event) -> bool:
+    """A bounce that is somebody's automatic reply: the mail arrived."""
+    return event.detail.get("automatic") is True
+
+
 def was_captured(event: Event) -> bool:
     """Delivered though no server was reached: kept here."""
     return event.type is EventType.DELIVERY and "remote_ip" in event.detail and not host_of(event)
@@ -161,9 +166,42 @@ def _delay(event: Event, signers: Sequence[str]) -> Step:
 
 def _bounce(event: Event, signers: Sequence[str]) -> Step:
     reply = reply_of(event)
+    more = [("Bounce type", " / ".join(part for part in kind_of(event) if part)), *_report_facts(event)]
+    if is_automatic(event):
+        return _step(event, PLAIN, "Automatic reply", "Somebody's mail program answered.", more)
+    if event.detail.get("late") is True:
+        return _step(event, BAD, "A bounce came back", reply, more)
     # A bounce on a temporary answer is the end of retrying.
-    title = "Given up" if reply.startswith("4") else "Bounced"
-    return _step(event, BAD, title, reply, (("Bounce type", " / ".join(part for part in kind_of(event) if part)),))
+    return _step(event, BAD, "Given up" if reply.startswith("4") else "Bounced", reply, more)
+
+
+def _complaint(event: Event, signers: Sequence[str]) -> Step:
+    kind, agent = _word(event.detail, "feedback_type"), _word(event.detail, "user_agent")
+    more = [("Feedback type", kind), ("Reported by", agent), *_report_facts(event)]
+    return _step(event, BAD, "Complaint", reply_of(event), more)
+
+
+def _report_facts(event: Event) -> list[tuple[str, str]]:
+    """What came in by mail names that mail."""
+    return [("Report", _word(event.detail, "report_message_id"))]
+
+
+def _received(event: Event, signers: Sequence[str]) -> Step:
+    kind, outcome = _word(event.detail, "report"), _word(event.detail, "outcome")
+    if not kind:
+        return _step(event, PLAIN, "Taken in", reply_of(event))
+    said = f"{outcome[:1].upper()}{outcome[1:]}." if outcome else ""
+    return _step(event, PLAIN, f"Read as {kind}", said, [("About", _word(event.detail, "about"))])
+
+
+def _bounce_sent(event: Event, signers: Sequence[str]) -> Step:
+    more = [
+        ("Bounce", _word(event.detail, "bounce_message_id")),
+        ("Original", _word(event.detail, "original_message_id")),
+    ]
+    whom = event.detail.get("recipients")
+    names = ", ".join(each for each in whom if isinstance(each, str)) if isinstance(whom, list) else ""
+    return _step(event, PLAIN, "Bounced to its sender", f"For {names}." if names else "", more)
 
 
 def _seen(title: str) -> "Teller":
@@ -205,10 +243,11 @@ _TELL: dict[EventType, Teller] = {
     EventType.BOUNCE: _bounce,
     EventType.REJECT: _told(BAD, "Rejected"),
     EventType.RENDERING_FAILURE: _told(BAD, "Could not be rendered"),
-    EventType.COMPLAINT: _told(BAD, "Complaint"),
+    EventType.COMPLAINT: _complaint,
     EventType.OPEN: _seen("Opened"),
     EventType.CLICK: _seen("Link followed"),
-    EventType.RECEIVED: _told(PLAIN, "Taken in"),
+    EventType.RECEIVED: _received,
+    EventType.BOUNCE_SENT: _bounce_sent,
     EventType.DROPPED: _told(BAD, "Dropped by an operator"),
 }
 

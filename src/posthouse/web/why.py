@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from posthouse.domain.events import EventType, LoggedEvent
-from posthouse.domain.messages import Direction, RecipientState, RecipientStatus, StoredMessage
-from posthouse.web.timeline import host_of, kind_of, reply_of, was_captured
+from posthouse.domain.events import Event, EventType, LoggedEvent
+from posthouse.domain.messages import FEEDBACK, Direction, RecipientState, RecipientStatus, StoredMessage
+from posthouse.web.timeline import host_of, is_automatic, kind_of, reply_of, was_captured
 
 # The recipient that is told of where several fared differently: trouble first.
 _TROUBLE = (
@@ -33,16 +33,21 @@ def sentence(stored: StoredMessage, events: Sequence[LoggedEvent], now_ms: int) 
     if not stored.recipients:
         return "It has no recipients."
     if stored.facts.direction is Direction.IN:
-        return _inbound(stored)
+        return _inbound(stored, events)
     worst = min(stored.recipients, key=lambda each: _TROUBLE.index(each.state))
     alike = [each for each in stored.recipients if each.state is worst.state]
     told = _of_state(worst, alike, events, now_ms)
     return told if len(alike) == len(stored.recipients) else f"{_count(stored)}. {told}"
 
 
-def _inbound(stored: StoredMessage) -> str:
+def _inbound(stored: StoredMessage, events: Sequence[LoggedEvent]) -> str:
     whom = _names(stored.recipients)
     helo = stored.facts.helo or stored.facts.source_ip or "another server"
+    if stored.facts.operation == FEEDBACK:
+        read = next((each.event for each in events if each.event.type is EventType.RECEIVED), None)
+        outcome = read.detail.get("outcome") if read is not None else None
+        said = f": {outcome}" if isinstance(outcome, str) and outcome else ""
+        return f"It came in from {helo} about a message that was sent from here{said}."
     return f"It came in from {helo} for {whom} and is safe here."
 
 
@@ -63,7 +68,7 @@ def _of_state(
     names = _names(alike)
     match worst.state:
         case RecipientState.DELIVERED:
-            return _delivered(worst, names, events)
+            return _delivered(alike, events)
         case RecipientState.QUEUED:
             return _queued(worst, names, now_ms)
         case RecipientState.BOUNCED:
@@ -83,7 +88,39 @@ def _last(kind: EventType, recipient: str, events: Sequence[LoggedEvent]) -> Log
     return next((e for e in reversed(events) if e.event.type is kind and recipient in e.event.recipients), None)
 
 
-def _delivered(status: RecipientStatus, names: str, events: Sequence[LoggedEvent]) -> str:
+def _delivered(alike: Sequence[RecipientStatus], events: Sequence[LoggedEvent]) -> str:
+    """Delivered is not always the end of it: what came back by mail is told first."""
+    for kind, tell in ((EventType.BOUNCE, _came_back), (EventType.COMPLAINT, _complained)):
+        for status in alike:
+            found = _last(kind, status.recipient, events)
+            if found is not None and not is_automatic(found.event):
+                others = f" Delivered for {len(alike) - 1} more." if len(alike) > 1 else ""
+                return f"Delivered for {status.recipient}{_to(status, events)}, but {tell(found.event)}.{others}"
+    answering = [each.recipient for each in alike if _last(EventType.BOUNCE, each.recipient, events) is not None]
+    answered = f" An automatic reply of {', '.join(answering)} came back." if answering else ""
+    return _taken(alike[0], _names(alike), events) + answered
+
+
+def _came_back(event: Event) -> str:
+    return f"a bounce came back later{_said(reply_of(event), ':')}{_dash(_SUBTYPES.get(kind_of(event)[1], ''))}"
+
+
+def _complained(event: Event) -> str:
+    who = "its recipient" if len(event.recipients) == 1 else f"one of {', '.join(event.recipients)}"
+    return f"{who} complained about it"
+
+
+def _to(status: RecipientStatus, events: Sequence[LoggedEvent]) -> str:
+    found = _last(EventType.DELIVERY, status.recipient, events)
+    host = host_of(found.event) if found is not None else ""
+    return f" to {host}" if host else ""
+
+
+def _dash(meaning: str) -> str:
+    return f" – {meaning}" if meaning else ""
+
+
+def _taken(status: RecipientStatus, names: str, events: Sequence[LoggedEvent]) -> str:
     found = _last(EventType.DELIVERY, status.recipient, events)
     if found is not None and was_captured(found.event):
         return f"Captured for {names}: it is kept here and nothing left this machine."
@@ -107,7 +144,7 @@ def _bounced(status: RecipientStatus, names: str, events: Sequence[LoggedEvent])
     meaning = _SUBTYPES.get(kind_of(found.event)[1], "")
     host = host_of(found.event)
     said = _said(status.reply or reply_of(found.event), f": {host} answered" if host else ": the answer was")
-    return f"It bounced for {names}{said}{f' – {meaning}' if meaning else ''}."
+    return f"It bounced for {names}{said}{_dash(meaning)}."
 
 
 def _said(reply: str, lead: str) -> str:

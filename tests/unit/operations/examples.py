@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from posthouse.domain.messages import INBOUND, ContentKind, Direction, MessageFacts, NewMessage
+from posthouse.domain.scope import Scope
+
 DOMAIN, ADDRESS, TOPIC = "shop.example", "ann@post.example", "arn:aws:sns:us-east-1:111111111111:mail"
 SUBDOMAIN = f"bounce.{DOMAIN}"
 IDENTITY_ARN = f"arn:aws:ses:us-east-1:111111111111:identity/{DOMAIN}"
@@ -16,6 +19,9 @@ POLICY = (
 )
 RAW = "RnJvbTogYUBzaG9wLmV4YW1wbGUNClRvOiBiQHguZXhhbXBsZQ0KDQpoaQ0K"
 """A mail from a@shop.example to b@x.example, in base64."""
+
+INCOMING = "06hhgn2g00000000000000000000000000000000"
+"""The id of a mail from b@x.example to desk@shop.example, received before anything else."""
 
 Form = Mapping[str, str]
 MAIL = {
@@ -94,6 +100,27 @@ FURNITURE: tuple[tuple[str, Form], ...] = (
 """Made in this order by the owner; operations that are not built are passed over."""
 
 
+def incoming(scope: Scope, message_id: str, at_ms: int, **facts: Any) -> NewMessage:
+    """A mail that came in, as the MX door keeps it."""
+    content = (
+        b"Return-Path: <b@x.example>\r\nFrom: b@x.example\r\nMessage-ID: <1@x.example>\r\nSubject: Help\r\n\r\nhelp\r\n"
+    )
+    known: dict[str, Any] = {
+        "scope": scope,
+        "message_id": message_id,
+        "direction": Direction.IN,
+        "accepted_ms": at_ms,
+        "operation": INBOUND,
+        "source": "b@x.example",
+        "from_domain": "x.example",
+        "feedback_to": "b@x.example",
+        "subject": "Help",
+        "size": len(content),
+        "content_kind": ContentKind.RAW,
+    }
+    return NewMessage(MessageFacts(**{**known, **facts}), (f"desk@{DOMAIN}", f"Support@{DOMAIN}"), content)
+
+
 @dataclass(frozen=True)
 class Example:
     parameters: Form
@@ -154,6 +181,12 @@ EXAMPLES: dict[str, Example] = {
     "PutConfigurationSetDeliveryOptions": of(ConfigurationSetName="news", DeliveryOptions__TlsPolicy="Require"),
     "PutIdentityPolicy": of(Identity=DOMAIN, PolicyName="second", Policy=POLICY),
     "ReorderReceiptRuleSet": of(RuleSetName="inbound", RuleNames__member__1="keep", RuleNames__member__2="mark"),
+    "SendBounce": of(
+        OriginalMessageId=INCOMING,
+        BounceSender=f"mailer-daemon@{DOMAIN}",
+        BouncedRecipientInfoList__member__1__Recipient=f"desk@{DOMAIN}",
+        BouncedRecipientInfoList__member__1__BounceType="DoesNotExist",
+    ),
     "SendBulkTemplatedEmail": Example(BULK_MAIL),
     "SendCustomVerificationEmail": of(EmailAddress="new@x.example", TemplateName="welcome"),
     "SendEmail": Example({**MAIL, "SourceArn": IDENTITY_ARN}),

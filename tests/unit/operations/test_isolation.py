@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.context import Callers, Ses, open_ses
-from tests.unit.operations.examples import EXAMPLES, FURNITURE
+from tests.unit.operations.examples import EXAMPLES, FURNITURE, INCOMING, incoming
 
 from posthouse.domain.scope import Caller, Scope
 from posthouse.model.errors import ServiceError
@@ -53,6 +53,8 @@ async def state(ses: Ses, scope: Scope) -> dict[str, list[Any]]:
 
 async def furnish(directory: Path, furniture: Iterable[tuple[str, Mapping[str, str]]]) -> None:
     async with open_ses(directory=directory) as ses:
+        if furniture:
+            await ses.ctx.stores.inbox.add(incoming(OWNER.scope, INCOMING, ses.clock.now_ms()))
         for operation, parameters in furniture:
             made = await answer(ses, operation, OWNER, parameters)
             assert b"<Error>" not in made, (operation, made)

@@ -13,19 +13,11 @@ from tests.support.reports import sample
 
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.identities import Identity, Status
-from posthouse.domain.messages import Direction, NewMessage, RecipientState
+from posthouse.domain.messages import FEEDBACK, INBOUND, Direction, NewMessage, RecipientState
 from posthouse.domain.scope import Scope
 from posthouse.mail import verp
 from posthouse.ports.mailstore import ClaimedMail, Settled
-from posthouse.receiving.accept import (
-    FEEDBACK,
-    INBOUND,
-    InboundEnvelope,
-    NoLongerWanted,
-    ReceivingContext,
-    receive,
-    refusal,
-)
+from posthouse.receiving.accept import InboundEnvelope, NoLongerWanted, ReceivingContext, receive, refusal
 from posthouse.receiving.feedback import MAX_AGE_MS, FeedbackAddresses, FeedbackReader
 from posthouse.receiving.recipients import Recipients
 from posthouse.stores.open import SqlStores, open_stores
@@ -85,7 +77,7 @@ class Installation:
 
     async def reported(self, name: str, original: NewMessage, mail_from: str = "") -> list[Event]:
         """The events of the original after a sample came in."""
-        report_id = await self.arrives(sample(name), path_of(original), mail_from=mail_from)
+        await self.arrives(sample(name), path_of(original), mail_from=mail_from)
         await self.work()
         return await self.events(original)
 

@@ -9,7 +9,9 @@ from tests.unit.web.conftest import HOME, NOW_MS
 from posthouse.delivery import events as told
 from posthouse.delivery.attempt import Attempt
 from posthouse.domain.events import Event, EventType, LoggedEvent
+from posthouse.domain.feedback import BouncedRecipient, LateBounce, LateComplaint
 from posthouse.domain.messages import (
+    FEEDBACK,
     ContentKind,
     Direction,
     MessageFacts,
@@ -18,6 +20,7 @@ from posthouse.domain.messages import (
     StoredMessage,
 )
 from posthouse.domain.outcomes import BounceKind, Notice
+from posthouse.receiving import events as feedback
 from posthouse.web.timeline import steps
 from posthouse.web.why import sentence
 
@@ -87,6 +90,98 @@ def test_a_delivery_says_to_whom() -> None:
     event = told.delivery(FACTS, ["dana@far.example"], NOW_MS, OK, MX)
     said = why(status(RecipientState.DELIVERED, reply="250 2.0.0 Ok: queued as 4F3D1"), events=(event,))
     assert said == "Delivered for dana@far.example to mx.far.example, which answered “250 2.0.0 Ok: queued as 4F3D1”."
+
+
+DELIVERED = told.delivery(FACTS, ["dana@far.example"], NOW_MS, "250 2.0.0 Ok", MX)
+
+
+def came_back(kind: BounceKind, *recipients: BouncedRecipient, automatic: bool = False) -> Event:
+    bounce = LateBounce(kind=kind, recipients=recipients, automatic=automatic)
+    return feedback.late_bounce(
+        FACTS, bounce, NOW_MS + 5, reporting_mta="mx.far.example", remote_ip="203.0.113.9", report_message_id="in-1"
+    )
+
+
+def complained(*recipients: str) -> Event:
+    found = LateComplaint(recipients=recipients, user_agent="FBL/1", feedback_type="abuse", arrival_ms=None)
+    return feedback.complaint(FACTS, found, NOW_MS + 5, "in-1")
+
+
+DANA_GONE = BouncedRecipient(
+    recipient="dana@far.example", action="failed", status="5.1.1", diagnostic_code="smtp; 550 5.1.1 No such user"
+)
+
+
+def test_a_bounce_that_came_back_after_delivery_is_told() -> None:
+    event = came_back(BounceKind("Permanent", "NoEmail"), DANA_GONE)
+    said = why(status(RecipientState.DELIVERED, reply="250 2.0.0 Ok"), events=(DELIVERED, event))
+    assert said == (
+        "Delivered for dana@far.example to mx.far.example, but a bounce came back later: “550 5.1.1 No such user”"
+        " – the address does not exist there."
+    )
+    among = why(
+        status(RecipientState.DELIVERED, "a@x.example"), status(RecipientState.DELIVERED), events=(DELIVERED, event)
+    )
+    assert among == f"{said} Delivered for 1 more."
+    bare = came_back(BounceKind("Undetermined", "Undetermined"), BouncedRecipient(recipient="dana@far.example"))
+    assert why(status(RecipientState.DELIVERED), events=(bare,)) == (
+        "Delivered for dana@far.example, but a bounce came back later."
+    )
+
+
+def test_a_complaint_is_told_and_whose_it_may_be() -> None:
+    said = why(status(RecipientState.DELIVERED), events=(DELIVERED, complained("dana@far.example")))
+    assert said == "Delivered for dana@far.example to mx.far.example, but its recipient complained about it."
+    hidden = why(status(RecipientState.DELIVERED), events=(complained("dana@far.example", "eli@far.example"),))
+    assert hidden == (
+        "Delivered for dana@far.example, but one of dana@far.example, eli@far.example complained about it."
+    )
+
+
+def test_an_automatic_reply_is_no_trouble() -> None:
+    reply = came_back(
+        BounceKind("Transient", "General"), BouncedRecipient(recipient="dana@far.example"), automatic=True
+    )
+    said = why(status(RecipientState.DELIVERED), events=(DELIVERED, reply))
+    assert said == "Delivered for dana@far.example to mx.far.example. An automatic reply of dana@far.example came back."
+    step = steps(stored(status(RecipientState.DELIVERED)), logged(DELIVERED, reply))[-1]
+    assert (step.title, step.tone) == ("Automatic reply", "plain")
+
+
+def test_a_report_says_what_came_of_it() -> None:
+    facts: dict[str, Any] = {"direction": Direction.IN, "operation": FEEDBACK, "helo": "mx.far.example"}
+    read = feedback.report_read(FACTS, ["path@us.example"], "m-1", "delivery report", "a bounce of dana@far.example")
+    assert why(status(RecipientState.RECEIVED), events=(read,), **facts) == (
+        "It came in from mx.far.example about a message that was sent from here: a bounce of dana@far.example."
+    )
+    assert why(status(RecipientState.RECEIVED), **facts) == (
+        "It came in from mx.far.example about a message that was sent from here."
+    )
+    step = steps(stored(status(RecipientState.RECEIVED), **facts), logged(read))[-1]
+    assert (step.title, step.text) == ("Read as delivery report", "A bounce of dana@far.example.")
+    assert [(fact.name, fact.value) for fact in step.facts] == [("About", "m-1")]
+
+
+def test_the_timeline_names_the_report_and_both_mails_of_a_bounce() -> None:
+    late, complaint = came_back(BounceKind("Permanent", "NoEmail"), DANA_GONE), complained("dana@far.example")
+    sent = Event(
+        scope=HOME,
+        message_id="m-1",
+        type=EventType.BOUNCE_SENT,
+        at_ms=NOW_MS,
+        detail={"bounce_message_id": "m-2", "recipients": ["desk@shop.example"]},
+    )
+    found = steps(stored(status(RecipientState.DELIVERED)), logged(late, complaint, sent))[1:]
+    assert [(step.title, step.text, step.tone) for step in found] == [
+        ("A bounce came back", "550 5.1.1 No such user", "bad"),
+        ("Complaint", "", "bad"),
+        ("Bounced to its sender", "For desk@shop.example.", "plain"),
+    ]
+    facts = [{fact.name: fact.value for fact in step.facts} for step in found]
+    assert facts[0]["Report"] == "in-1"
+    assert facts[0]["Bounce type"] == "Permanent / NoEmail"
+    assert facts[1] == {"Feedback type": "abuse", "Reported by": "FBL/1", "Report": "in-1"}
+    assert facts[2] == {"Bounce": "m-2"}
 
 
 def test_captured_mail_is_said_to_have_gone_nowhere() -> None:
@@ -203,6 +298,12 @@ KEYS = st.sampled_from(
     [
         "link_tags",
         "prefetch_sign",
+        "late",
+        "automatic",
+        "report",
+        "outcome",
+        "user_agent",
+        "about",
         "kind",
         "recipients",
         "smtp_response",
