@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from posthouse.mail.tracking_tokens import TrackingTokens
     from posthouse.ports.clock import Clock
     from posthouse.ports.scanners import VirusScanner
+    from posthouse.receiving.accept import ReceivingContext
     from posthouse.receiving.feedback import FeedbackAddresses
     from posthouse.receiving.inspection import Inspection
 
@@ -382,19 +383,11 @@ class Process:
         return _draining(listeners)
 
     async def _start_inbound(self, ctx: Context, wakeups: Wakeups) -> End:
-        from posthouse.receiving.accept import InboundEnvelope, ReceivingContext, receive, refusal
-        from posthouse.receiving.recipients import Recipients
+        from posthouse.receiving.accept import InboundEnvelope, receive, refusal
         from posthouse.smtp.inbound import InboundSession, inbound_offer
 
         config = self._config
-        receiving = ReceivingContext(
-            ctx.stores.inbox,
-            Recipients(ctx.stores.records, config.receiving.require_rule),
-            _feedback_addresses(config, ctx),
-            ctx.clock,
-            os.urandom,
-            config.smtp.hostname,
-        )
+        receiving = _receiving(config, ctx)
 
         async def accept(envelope: Envelope, content: bytes) -> str:
             inbound = InboundEnvelope(
@@ -441,9 +434,11 @@ class Process:
         from posthouse.adapters.network import SocketNetwork
         from posthouse.adapters.resolver import DnsResolver
         from posthouse.delivery.owner import own_name
+        from posthouse.delivery.parcel import Job
         from posthouse.delivery.prepare import Preparer, Sources
         from posthouse.delivery.return_paths import ReturnPaths
         from posthouse.delivery.worker import DeliveryWorker
+        from posthouse.receiving.simulated_mailboxes import SimulatedMailboxes
         from posthouse.submission.template_contents import TemplateContents
 
         config = self._config
@@ -465,6 +460,12 @@ class Process:
             _virus_scanner(config) if config.scan.outgoing else None,
         )
         await ensure_service_keys(ctx.stores.records, identities.service_domain, ctx.clock, os.urandom)
+        mailboxes = SimulatedMailboxes(_receiving(config, ctx))
+
+        async def simulate(job: Job) -> None:
+            recipients = [each.recipient for each in job.recipients]
+            await mailboxes.answer(job.parcel.facts, job.prepared.mail_from, recipients, job.prepared.content)
+
         worker = DeliveryWorker(
             settings,
             owner=own_name(os.urandom(4).hex()),
@@ -476,6 +477,7 @@ class Process:
             prepare=preparer,
             random=random.SystemRandom(),
             metrics=self._metrics,
+            simulator=simulate,
         )
         working = asyncio.get_running_loop().create_task(worker.run())
         working.add_done_callback(self._end_when_broken)
@@ -563,7 +565,9 @@ class Process:
         from posthouse.receiving.feedback import FeedbackReader
         from posthouse.receiving.worker import InboxSettings, InboxWorker, keep
 
-        feedback = FeedbackReader(_feedback_addresses(self._config, ctx), ctx.stores.events, ctx.clock)
+        config = self._config
+        simulators = simulator_domains(config.identities.service_domain)
+        feedback = FeedbackReader(_feedback_addresses(config, ctx), ctx.stores.events, ctx.clock, simulators)
         worker = InboxWorker(
             InboxSettings(stop_deadline_s=GRACE_S - 1),
             owner=own_name(os.urandom(4).hex()),
@@ -673,6 +677,20 @@ def inspection_of(config: Config, clock: "Clock") -> "Inspection":
 def _outgoing_ip(config: Config) -> str:
     """Shown in X-SES-Outgoing and in the tag ses:outgoing-ip."""
     return next(iter(config.delivery.source_ips), "127.0.0.1")
+
+
+def _receiving(config: Config, ctx: Context) -> "ReceivingContext":
+    from posthouse.receiving.accept import ReceivingContext
+    from posthouse.receiving.recipients import Recipients
+
+    return ReceivingContext(
+        ctx.stores.inbox,
+        Recipients(ctx.stores.records, config.receiving.require_rule),
+        _feedback_addresses(config, ctx),
+        ctx.clock,
+        os.urandom,
+        config.smtp.hostname,
+    )
 
 
 def _feedback_addresses(config: Config, ctx: Context) -> "FeedbackAddresses":

@@ -67,6 +67,7 @@ def _reason(event: Event) -> Reason | None:
         kind = event.detail.get("kind", {})
         hard = kind.get("type") == "Permanent" and kind.get("subtype") not in _NOT_ASKED
         return Reason.BOUNCE if hard else None
-    if event.type is EventType.COMPLAINT and event.detail.get("subtype") != ON_LIST:
-        return Reason.COMPLAINT
+    # RFC 5965 section 7.3: not-spam takes back what a filter, or somebody, said before.
+    if event.type is EventType.COMPLAINT and event.detail.get("feedback_type") != "not-spam":
+        return None if event.detail.get("subtype") == ON_LIST else Reason.COMPLAINT
     return None

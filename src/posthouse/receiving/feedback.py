@@ -8,11 +8,14 @@ knows somebody who has. Nothing is ever answered, so that no report of ours meet
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from posthouse.domain.events import Event, EventType, LoggedEvent
 from posthouse.domain.feedback import LateBounce, LateComplaint, Meaning, meaning, told_by
 from posthouse.domain.identities import candidates, key_of
 from posthouse.domain.mail_from import may_have_left_under, sender_of
 from posthouse.domain.messages import Direction, MessageFacts, StoredMessage, domain_of
+from posthouse.domain.simulator import count_simulated
 from posthouse.mail import verp
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import Basis, ClaimedMail, EventLog, MailSettlement, Messages
@@ -64,8 +67,11 @@ class FeedbackAddresses:
 class FeedbackReader:
     """Reads reports out of the inbox."""
 
-    def __init__(self, addresses: FeedbackAddresses, log: EventLog, clock: Clock) -> None:
-        self._addresses, self._log, self._clock = addresses, log, clock
+    def __init__(
+        self, addresses: FeedbackAddresses, log: EventLog, clock: Clock, simulators: frozenset[str] = frozenset()
+    ) -> None:
+        """`simulators`: domains of the mailbox simulator, whose reports count in no reputation."""
+        self._addresses, self._log, self._clock, self._simulators = addresses, log, clock, simulators
 
     async def handle(self, mail: ClaimedMail, content: bytes) -> MailSettlement:
         """The report as events of the message that it is about; see receiving/worker.Handle."""
@@ -85,6 +91,18 @@ class FeedbackReader:
         return _settlement(mail, *told, basis=Basis(about, logged[-1].seq if logged else 0))
 
     def _event(
+        self,
+        found: LateBounce | LateComplaint,
+        original: MessageFacts,
+        mail: ClaimedMail,
+        read: ReadReport,
+        logged: Sequence[LoggedEvent],
+    ) -> Event:
+        event = self._plain(found, original, mail, read, logged)
+        simulated = count_simulated(event.recipients, self._simulators)
+        return msgspec.structs.replace(event, simulated=simulated) if simulated else event
+
+    def _plain(
         self,
         found: LateBounce | LateComplaint,
         original: MessageFacts,

@@ -135,6 +135,16 @@ def test_a_complaint_and_an_automatic_reply(world: World) -> None:
     assert world.server.wait_queue_empty(10), "no report is ever answered"
 
 
+def test_simulated_mailboxes_write_back(world: World) -> None:
+    boxes = ("ooto@simulator.amazonses.com", "complaint@simulator.amazonses.com")
+    message_id = world.send(*boxes)
+    [away] = world.wait_event(message_id, "Bounce")
+    [complaint] = world.wait_event(message_id, "Complaint")
+    assert (away["recipients"], complaint["recipients"]) == ([boxes[0]], [boxes[1]])
+    shown = world.message(message_id)
+    assert {each["status"] for each in shown["recipients"]} == {"delivered"}
+
+
 def test_a_return_path_that_nobody_signed_is_refused(world: World) -> None:
     world.send("eli@example.net")
     path = world.return_path(world.mail_to("eli@example.net"))

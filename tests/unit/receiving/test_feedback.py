@@ -15,11 +15,14 @@ from posthouse.domain.events import Event, EventType
 from posthouse.domain.identities import Identity, Status
 from posthouse.domain.messages import FEEDBACK, INBOUND, Direction, NewMessage, RecipientState
 from posthouse.domain.scope import Scope
+from posthouse.domain.simulator import simulator_domains
+from posthouse.domain.suppression import Reason
 from posthouse.mail import verp
 from posthouse.ports.mailstore import ClaimedMail, Settled
 from posthouse.receiving.accept import InboundEnvelope, NoLongerWanted, ReceivingContext, receive, refusal
 from posthouse.receiving.feedback import MAX_AGE_MS, FeedbackAddresses, FeedbackReader
 from posthouse.receiving.recipients import Recipients
+from posthouse.receiving.simulated_mailboxes import SimulatedMailboxes
 from posthouse.stores.open import SqlStores, open_stores
 
 KEY = b"k" * 32
@@ -37,7 +40,8 @@ class Installation:
         self.addresses = FeedbackAddresses(
             self.stores.messages, self.stores.records, self.clock, service_domain="posthouse.test", key=KEY
         )
-        self.reader = FeedbackReader(self.addresses, self.stores.events, self.clock)
+        simulators = simulator_domains("posthouse.test")
+        self.reader = FeedbackReader(self.addresses, self.stores.events, self.clock, simulators)
         self.door = ReceivingContext(
             self.stores.inbox,
             Recipients(self.stores.records, require_rule=False),
@@ -229,6 +233,9 @@ async def test_a_delivery_report_is_a_late_bounce_of_the_message(here: Installat
     assert stored is not None
     assert [each.state for each in stored.recipients] == [RecipientState.DELIVERED], "one final state"
     assert (await here.stores.statistics.points(OURS, 0))[0].bounces == 1
+    suppressed = await here.stores.suppressions.get(OURS, DANA)
+    assert suppressed is not None
+    assert suppressed.reason is Reason.BOUNCE
     assert await here.outcome(report_id) == {
         "about": original.facts.message_id,
         "report": "delivery report",
@@ -303,6 +310,7 @@ async def test_an_automatic_reply_is_a_transient_bounce_without_a_report(here: I
     assert bounce.detail["kind"] == {"type": "Transient", "subtype": "General"}
     assert bounce.detail["recipients"] == [{"recipient": DANA}]
     assert bounce.detail["automatic"] is True
+    assert await here.stores.suppressions.get(OURS, DANA) is None
     # It hides no bounce that comes later, and is told once itself.
     events = await here.reported("gmail", original)
     assert [each.detail["automatic"] for each in events] == [True, False]
@@ -318,10 +326,20 @@ async def test_a_complaint_is_told_with_what_the_report_says(here: Installation)
     assert complaint.detail["feedback_type"] == "abuse"
     assert complaint.detail["arrival_ms"] == 1_714_716_118_000
     assert (await here.stores.statistics.points(OURS, 0))[0].complaints == 1
+    suppressed = await here.stores.suppressions.get(OURS, DANA)
+    assert suppressed is not None
+    assert suppressed.reason is Reason.COMPLAINT
     # Behind the hidden address may be everybody of that domain who did not complain yet.
     events = await here.reported("arf-redacted", original)
     assert [each.recipients for each in events] == [(DANA,), (ELI,)]
     assert len(await here.reported("arf-redacted", original)) == 2
+
+
+async def test_a_report_of_no_spam_is_told_and_holds_nothing_back(here: Installation) -> None:
+    original = await here.sent()
+    [complaint] = await here.reported("arf-bare", original)
+    assert complaint.detail["feedback_type"] == "not-spam"
+    assert await here.stores.suppressions.get(OURS, DANA) is None
 
 
 async def test_a_report_about_a_message_that_is_gone_is_done_with(here: Installation) -> None:
@@ -332,3 +350,41 @@ async def test_a_report_about_a_message_that_is_gone_is_done_with(here: Installa
     assert "gone" in (await here.outcome(report_id))["outcome"]
     assert await here.stores.inbox.depth() == 0
     assert await here.stores.queue.depth() == 0, "nothing is ever answered"
+
+
+# -- the mailbox simulator
+
+
+async def test_simulated_mailboxes_write_back_as_anybody_does(here: Installation) -> None:
+    boxes = (
+        "ooto+order1@simulator.amazonses.com",
+        "complaint@simulator.amazonses.com",
+        "complaint+2@simulator.posthouse.test",
+        "success@simulator.amazonses.com",
+    )
+    original = await here.sent(*boxes, DANA)
+    mailboxes = SimulatedMailboxes(here.door)
+    await mailboxes.answer(original.facts, path_of(original), boxes, b"Subject: hi\r\n\r\nhi\r\n")
+    assert [mail.facts.operation for mail in await here.work()] == [FEEDBACK] * 2
+    by_type = {each.type: each for each in await here.events(original)}
+    away, complaint = by_type[EventType.BOUNCE], by_type[EventType.COMPLAINT]
+    assert (away.recipients, away.detail["automatic"], away.simulated) == (boxes[:1], True, 1)
+    assert away.detail["kind"] == {"type": "Transient", "subtype": "General"}
+    assert (complaint.recipients, complaint.simulated) == (boxes[1:3], 2)
+    assert complaint.detail["user_agent"] == "Amazon SES Mailbox Simulator"
+    assert await here.stores.statistics.points(OURS, 0) == [], "no reputation"
+
+
+async def test_simulated_mailboxes_answer_nothing_that_came_under_the_null_path(here: Installation) -> None:
+    original = await here.sent("ooto@simulator.amazonses.com")
+    await SimulatedMailboxes(here.door).answer(original.facts, "", ["ooto@simulator.amazonses.com"], b"")
+    assert await here.stores.inbox.depth() == 0
+
+
+async def test_simulated_mailboxes_complain_of_mail_that_was_not_made_yet(here: Installation) -> None:
+    original = await here.sent("complaint@simulator.amazonses.com")
+    await SimulatedMailboxes(here.door).answer(
+        original.facts, path_of(original), ["complaint@simulator.amazonses.com"], b""
+    )
+    await here.work()
+    assert [each.type for each in await here.events(original)] == [EventType.COMPLAINT]

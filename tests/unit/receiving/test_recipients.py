@@ -7,6 +7,7 @@ from posthouse.domain.receipt_plan import Applied, MailFacts
 from posthouse.domain.scope import Caller
 from posthouse.ports.mailstore import MessageFilter
 from posthouse.receiving.accept import InboundEnvelope, NoLongerWanted, ReceivingContext, receive
+from posthouse.receiving.feedback import FeedbackAddresses
 from posthouse.receiving.recipients import Recipients, Unwanted, Wanted
 
 CLIENT = "192.0.2.7"
@@ -131,14 +132,20 @@ async def test_plans_are_the_active_rule_sets() -> None:
         assert await recipients.plan(BOB.scope, addresses, MailFacts(tls=False)) is None
 
 
+def door(ses: Ses) -> ReceivingContext:
+    stores = ses.ctx.stores
+    recipients = Recipients(stores.records, require_rule=False)
+    paths = FeedbackAddresses(stores.messages, stores.records, ses.clock, service_domain="posthouse.test", key=b"k")
+    return ReceivingContext(stores.inbox, recipients, paths, ses.clock, ses.ctx.random, "mx.example")
+
+
 async def test_mail_is_kept_by_every_account_that_takes_it() -> None:
     async with open_ses() as ses:
         for caller in (ANN, BOB):
             await ses.call("VerifyDomainIdentity", caller, Domain="shop.example")
         await activate(ses, {"Rule.Recipients.member.1": "help@shop.example"})
         stores = ses.ctx.stores
-        recipients = Recipients(stores.records, require_rule=False)
-        ctx = ReceivingContext(stores.inbox, recipients, ses.clock, ses.ctx.random, "mx.example")
+        ctx = door(ses)
         both = ("help@shop.example", "x@shop.example")
         envelope = InboundEnvelope(client_ip=CLIENT, helo="c.example", mail_from="a@c.example", recipients=both)
         await receive(envelope, b"Subject: hi\r\n\r\nhi\r\n", ctx)
@@ -152,8 +159,7 @@ async def test_mail_is_kept_by_every_account_that_takes_it() -> None:
 async def test_a_recipient_that_is_refused_meanwhile_is_not_dropped() -> None:
     async with open_ses() as ses:
         await ses.call("VerifyDomainIdentity", Domain="shop.example")
-        recipients = Recipients(ses.ctx.stores.records, require_rule=False)
-        ctx = ReceivingContext(ses.ctx.stores.inbox, recipients, ses.clock, ses.ctx.random, "mx.example")
+        ctx = door(ses)
         envelope = InboundEnvelope(
             client_ip=CLIENT, helo="c.example", mail_from="", recipients=("x@shop.example", "y@shop.example")
         )
