@@ -43,16 +43,18 @@ class FeedbackAddresses:
         return verp.is_shaped(address.rpartition("@")[0])
 
     async def original(self, address: str) -> StoredMessage | None:
-        """The message whose return path this is; None for a forged or edited one, and for a message that is gone, too
-        old, or has not left under that domain."""
+        """The message whose return path this is, as the door asks; None for a forged or edited one, and for a message
+        that is gone, too old, or has not left under that domain."""
+        message = await self.named_by(address)
+        if message is None or self._clock.now_ms() - message.facts.accepted_ms > MAX_AGE_MS:
+            return None
+        return message if await self._is_ours(domain_of(address), message.facts) else None
+
+    async def named_by(self, address: str) -> StoredMessage | None:
+        """The message that a return path names, as is asked of what was taken: whatever has changed since."""
         message_id = verp.read(address.rpartition("@")[0], self._key)
         message = None if message_id is None else await self._messages.find(message_id)
-        if message is None or message.facts.direction is not Direction.OUT:
-            return None
-        facts = message.facts
-        if self._clock.now_ms() - facts.accepted_ms > MAX_AGE_MS:
-            return None
-        return message if await self._is_ours(domain_of(address), facts) else None
+        return message if message is not None and message.facts.direction is Direction.OUT else None
 
     async def _is_ours(self, domain: str, facts: MessageFacts) -> bool:
         if domain == f"{facts.scope.region}.{self._service_domain}":
@@ -77,7 +79,7 @@ class FeedbackReader:
         """The report as events of the message that it is about; see receiving/worker.Handle."""
         facts = mail.facts
         [address] = mail.recipients
-        original = await self._addresses.original(address)
+        original = await self._addresses.named_by(address)
         if original is None:
             outcome = "the message that it is about is gone"
             return _settlement(mail, events.report_read(facts, mail.recipients, "", "mail", outcome))

@@ -335,6 +335,17 @@ async def test_a_complaint_is_told_with_what_the_report_says(here: Installation)
     assert len(await here.reported("arf-redacted", original)) == 2
 
 
+async def test_a_report_that_was_taken_is_read_whatever_changed_since(here: Installation) -> None:
+    original = await here.sent()
+    await here.verify("shop.example")
+    await here.arrives(sample("gmail"), path_of(original, "bounce.shop.example"))
+    async with here.stores.records.transaction() as tx:
+        await tx.identities.delete(OURS, "shop.example")
+    here.clock.at_ms += MAX_AGE_MS + 1
+    await here.work()
+    assert [each.type for each in await here.events(original)] == [EventType.BOUNCE]
+
+
 async def test_a_report_of_no_spam_is_told_and_holds_nothing_back(here: Installation) -> None:
     original = await here.sent()
     [complaint] = await here.reported("arf-bare", original)
