@@ -7,6 +7,7 @@ from posthouse.ports.credentials import CredentialStore
 from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions, Suppressions
 from posthouse.ports.publications import Publications
 from posthouse.ports.records import RecordStore
+from posthouse.ports.subscriptions import SubscriptionStore
 from posthouse.ports.topics import TopicStore
 
 
@@ -46,6 +47,8 @@ class Stores(Protocol):
     def publications(self) -> Publications: ...
     @property
     def topics(self) -> TopicStore: ...
+    @property
+    def subscriptions(self) -> SubscriptionStore: ...
     @property
     def call_rates(self) -> CallRates: ...
 

@@ -75,7 +75,8 @@ class TopicStore(Protocol):
         ...
 
     async def add(self, account: str, arn: str, notification: Notification, create: bool) -> bool:
-        """Durable when it returns; False where there is no such topic and it is not to be created."""
+        """Durable when it returns, with a delivery to each confirmed subscriber (ports.subscriptions); False where
+        there is no such topic and it is not to be created."""
         ...
 
     async def page(self, account: str | None, after: str, limit: int) -> Sequence[Topic]:

@@ -18,6 +18,8 @@ class Topic(StrEnum):
     """The event log or the list of messages grew."""
     RECORDS = "records"
     """Identities, accounts or other settings changed."""
+    SUBSCRIBERS = "subscribers"
+    """Notifications are due to subscribers of topics."""
 
 
 class Wakeups(Protocol):

@@ -25,6 +25,7 @@ from posthouse.stores.records import SELECT_VERSION, SqlRecordStore
 from posthouse.stores.sealing import Seal
 from posthouse.stores.sqlite import SqliteDatabase
 from posthouse.stores.submissions import SqlSubmissions
+from posthouse.stores.subscriptions import SqlSubscriptions
 from posthouse.stores.suppressions import SqlSuppressions
 from posthouse.stores.topics import SqlTopics
 
@@ -66,7 +67,8 @@ class SqlStores:
         self.statistics = SqlStatistics(database)
         self.suppressions = SqlSuppressions(database)
         self.publications = SqlPublications(database, blobs, wakeups)
-        self.topics = SqlTopics(database)
+        self.topics = SqlTopics(database, wakeups)
+        self.subscriptions = SqlSubscriptions(database, seal, wakeups)
         self.call_rates = SqlCallRates(database, clock)
 
     async def ping(self) -> None:
@@ -90,7 +92,8 @@ class SqlStores:
 
     async def close(self) -> None:
         """Waits for what is being written, then closes."""
-        for groups in (self.submissions, self.inbox, self.events, self.queue, self.publications, self.topics):
+        topics = (self.topics, self.subscriptions)
+        for groups in (self.submissions, self.inbox, self.events, self.queue, self.publications, *topics):
             await groups.close()
         await self._database.close()
         if self._passing is not None:

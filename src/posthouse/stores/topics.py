@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from posthouse.ports.topics import KeptNotification, Notification, Topic
+from posthouse.ports.wakeups import Topic as WakeupTopic
+from posthouse.ports.wakeups import Wakeups
 from posthouse.stores.database import Database, Row, Session
 from posthouse.stores.group_commit import GroupCommit
+from posthouse.stores.subscriptions import INSERT_TOPIC, deliver
 
 KEPT = 1000
 """Notifications of one topic; older ones go."""
 
-INSERT_TOPIC = "INSERT INTO topics (account, arn, created_ms) VALUES (?, ?, ?) ON CONFLICT (account, arn) DO NOTHING"
 INSERT_NOTIFICATION = (
     "INSERT INTO topic_notifications (account, arn, message_id, subject, message, published_ms)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -28,8 +30,9 @@ class Addition(NamedTuple):
 class SqlTopics:
     """See `ports.topics.TopicStore`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, wakeups: Wakeups) -> None:
         self._database = database
+        self._wakeups = wakeups
         self._group = GroupCommit[Addition, bool](self._commit)
 
     async def create(self, account: str, arn: str, now_ms: int) -> None:
@@ -39,7 +42,10 @@ class SqlTopics:
         return await self._group.join(Addition(account, arn, notification, create))
 
     async def _commit(self, group: Sequence[Addition]) -> Sequence[bool]:
-        return await self._database.write(lambda session: _add(session, group))
+        taken, deliveries = await self._database.write(lambda session: _add(session, group))
+        if deliveries:
+            self._wakeups.notify(WakeupTopic.SUBSCRIBERS)
+        return taken
 
     async def page(self, account: str | None, after: str, limit: int) -> Sequence[Topic]:
         last_account, _, last_arn = after.partition(" ")
@@ -71,21 +77,23 @@ class SqlTopics:
         await self._group.close()
 
 
-async def _add(session: Session, group: Sequence[Addition]) -> Sequence[bool]:
+async def _add(session: Session, group: Sequence[Addition]) -> tuple[Sequence[bool], int]:
+    """Which were taken, and how many deliveries that made."""
     # In one order everywhere, so that two nodes never wait for each other's rows.
     created = sorted({(each.account, each.arn): each for each in group if each.create}.items())
     await session.many(INSERT_TOPIC, [(*key, each.notification.published_ms) for key, each in created])
     named = sorted({(each.account, each.arn) for each in group})
     known = {key for key in named if await session.rows("SELECT 1 FROM topics WHERE account = ? AND arn = ?", key)}
     taken = [(each.account, each.arn) in known for each in group]
-    rows = [_row(each) for each, there in zip(group, taken, strict=True) if there]
-    await session.many(INSERT_NOTIFICATION, rows)
+    added = [each for each, there in zip(group, taken, strict=True) if there]
+    await session.many(INSERT_NOTIFICATION, [_row(each) for each in added])
+    deliveries = await deliver(session, [(each.account, each.arn, each.notification) for each in added])
     await session.many(
         "DELETE FROM topic_notifications WHERE arn = ? AND account = ? AND seq <= (SELECT seq FROM topic_notifications"
         f" WHERE arn = ? AND account = ? ORDER BY seq DESC LIMIT 1 OFFSET {KEPT})",
         [(arn, account, arn, account) for account, arn in sorted(known)],
     )
-    return taken
+    return taken, deliveries
 
 
 def _row(added: Addition) -> Row:
