@@ -5,6 +5,7 @@ Source: the IANA special-purpose address registries (RFC 6890), RFC 6052 and 821
 request forgery prevention" of OWASP.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 # Python 3.11 knows neither as special: NAT64 leads to the IPv4 address in its last 32 bits, as does the deprecated
@@ -17,6 +18,7 @@ _RELAY_6TO4 = ip_network("192.88.99.0/24")
 _CLOUD_SERVICES = frozenset(map(ip_address, ("fd00:ec2::254", "168.63.129.16", "100.100.100.200")))
 
 
+@lru_cache(maxsize=1024)
 def why_not_callable(text: str, allow_private: bool) -> str:
     """What stands against calling this address; empty where nothing does.
 

@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -167,6 +168,12 @@ def render(envelope: Envelope, version: str, signature: bytes, certificate_url: 
     return b"{\n" + b",\n".join(lines) + b"\n}"
 
 
+def moment(at_ms: int) -> str:
+    """ISO 8601 in UTC with milliseconds, as SNS writes a Timestamp."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+
+
 def confirmation_text(topic_arn: str) -> str:
     """SNS's words."""
     return (
@@ -275,8 +282,13 @@ class Window:
         return Window(self.size + 1 if self.size < room else max(room, self.size - 1))
 
 
+def opening(failures: int) -> Window:
+    """The window of a subscriber that had failed so often in a row when it was last called."""
+    return Window(1 if failures >= DOWN else Window().size, failures)
+
+
 def pause_ms(failures: int) -> int:
     """How long a subscriber that fails is left alone: doubling from half a second to twenty, SNS's own distance."""
     if failures < DOWN:
         return 0
-    return min(20_000, 500 * 2 ** min(failures - DOWN, 10))
+    return min(20_000, 500 << min(failures - DOWN, 10))

@@ -1,0 +1,252 @@
+"""Delivering to one subscriber: as much at once as it bears, until nothing is due, or until it fails too often."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from posthouse.domain.subscriptions import (
+    ANSWER_S,
+    DOWN,
+    Again,
+    Answer,
+    Arrived,
+    Dead,
+    judge,
+    opening,
+    patience_ms,
+    pause_ms,
+)
+from posthouse.observe import Metrics
+from posthouse.ports.clock import Clock
+from posthouse.ports.http_calls import HttpAnswer, HttpCalls, HttpFailed
+from posthouse.ports.stores import StoreUnavailable
+from posthouse.ports.subscriptions import (
+    Delivery,
+    DeliveryEnd,
+    GivenUp,
+    KeptSubscription,
+    Made,
+    PutOff,
+    SubscriptionStore,
+)
+from posthouse.publishing.envelopes import Envelopes, Letter
+
+log = logging.getLogger("posthouse.subscribers")
+
+AHEAD = 64
+"""Deliveries read and signed before their calls can begin."""
+BURIED_AT_ONCE = 500
+MAX_ANSWER = 4096
+"""Of what a subscriber says, which nobody reads; enough to keep its connection."""
+OUTCOMES = "posthouse_subscriber_deliveries_total"
+TOO_OLD = "not delivered in time: the subscriber was down"
+TOO_MANY = "not delivered: too many wait for this subscriber"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierSettings:
+    waits_s: Sequence[float]
+    """Between attempts; after the last one a delivery is a dead letter."""
+    most_calls: int = 20
+    """At once, to one subscriber."""
+    most_waiting: int = 100_000
+    """Deliveries to one subscriber; the oldest beyond are dead letters."""
+    answer_s: float = ANSWER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all couriers of a process share."""
+
+    settings: CourierSettings
+    store: SubscriptionStore
+    calls: HttpCalls
+    envelopes: Envelopes
+    clock: Clock
+    metrics: Metrics
+    room: asyncio.Semaphore
+    """For calls of all subscribers together."""
+
+
+class Courier:
+    """Holds one subscription. `run` once."""
+
+    def __init__(self, kept: KeptSubscription, desk: Desk) -> None:
+        self._number, self._subscription = kept.number, kept.subscription
+        self._health = kept.health
+        self._desk = desk
+        self._window = opening(kept.health.failures)
+        self._tapped = asyncio.Event()
+        self._dry = False
+        self._leaving = False
+        self._round = 0
+        self._waiting: deque[tuple[Delivery, Letter]] = deque()
+        self._taken: set[int] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._ends: list[DeliveryEnd] = []
+
+    def tap(self) -> None:
+        """There may be more."""
+        self._dry = False
+        self._tapped.set()
+
+    def leave(self) -> None:
+        """Begin no more calls; `run` returns when those that have begun are answered."""
+        self._leaving = True
+        self._tapped.set()
+
+    async def run(self) -> None:
+        """Until nothing is due, the subscriber is to be left alone, or `leave`."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    self._tapped.clear()
+                    self._read_on(tasks)
+                    self._begin_calls(tasks)
+                    await self._settle()
+                    if self._is_idle():
+                        break
+                    await self._tapped.wait()
+            self._put_back()
+            await self.bury()
+        except* StoreUnavailable as trouble:
+            log.warning("deliveries to %s wait: %s", self._subscription.endpoint.url, trouble.exceptions[0])
+
+    def _is_idle(self) -> bool:
+        """Nothing is under way, and nothing is to be begun."""
+        under_way = self._calls or self._ends or self._reading
+        return not under_way and (self._leaving or not (self._waiting or self._may_be_more()))
+
+    def _may_be_more(self) -> bool:
+        return not self._dry and len(self._waiting) < AHEAD
+
+    def _read_on(self, tasks: asyncio.TaskGroup) -> None:
+        """Beside the calls: those at hand are made while the next ones are read and signed."""
+        if self._reading is None and not self._leaving and self._may_be_more():
+            self._reading = tasks.create_task(self._read())
+
+    async def _read(self) -> None:
+        # Before the question: what a tap tells of may be too late for its answer.
+        self._dry = True
+        found = await self._desk.store.due(self._number, self._desk.clock.now_ms(), AHEAD, self._taken)
+        if len(found) == AHEAD:
+            self._dry = False
+        self._taken.update(each.number for each in found)
+        letters = await self._desk.envelopes.write(self._subscription, found)
+        self._waiting.extend(zip(found, letters, strict=True))
+        self._reading = None
+        self._tapped.set()
+
+    def _put_back(self) -> None:
+        """What was read and not begun waits in the store as before."""
+        self._taken.difference_update(delivery.number for delivery, _ in self._waiting)
+        self._waiting.clear()
+
+    # -- calls
+
+    def _begin_calls(self, tasks: asyncio.TaskGroup) -> None:
+        most = min(self._window.size, self._desk.settings.most_calls)
+        while self._waiting and len(self._calls) < most and not self._leaving:
+            call = tasks.create_task(self._call(*self._waiting.popleft()))
+            self._calls.add(call)
+            call.add_done_callback(self._called)
+
+    def _called(self, call: "asyncio.Task[None]") -> None:
+        self._calls.discard(call)
+        self._tapped.set()
+
+    async def _call(self, delivery: Delivery, letter: Letter) -> None:
+        async with self._desk.room:
+            begun, start_s = self._round, time.monotonic()
+            answer = await self._post(letter)
+            took_s = time.monotonic() - start_s
+        self._learn(answer, took_s, begun)
+        attempts, waits_s = delivery.attempts + 1, self._desk.settings.waits_s
+        match judge(answer, attempts, waits_s, self._desk.clock.now_ms()):
+            case Arrived():
+                self._end(Made(delivery.number), "delivered")
+            case Again(due_ms):
+                self._end(PutOff(delivery.number, due_ms), "put off")
+                self._dry = False
+            case Dead(reason):
+                log.warning(
+                    "gave up delivering %s of %s to %s: %s",
+                    delivery.notification.message_id,
+                    self._subscription.topic_arn,
+                    self._subscription.endpoint.url,
+                    reason,
+                )
+                self._end(GivenUp(delivery.number, reason), "dead letter")
+
+    async def _post(self, letter: Letter) -> Answer:
+        settings, url = self._desk.settings, self._subscription.endpoint.url
+        try:
+            outcome = await self._desk.calls.post(url, letter.body, letter.headers, settings.answer_s, MAX_ANSWER)
+        except Exception:
+            # A notification that we cannot handle is tried again; it must not stop the others.
+            log.exception("delivering to %s failed", url)
+            return Answer(None, "an error of our own; see the log")
+        if isinstance(outcome, HttpAnswer):
+            return Answer(outcome.status)
+        return Answer(None, outcome.reason if isinstance(outcome, HttpFailed) else f"not called: {outcome.reason}")
+
+    def _learn(self, answer: Answer, took_s: float, begun: int) -> None:
+        """What the answer says of the subscriber. Calls that fail together count once."""
+        if not answer.is_up:
+            reason = answer.reason or f"HTTP status {answer.status}"
+            now_ms = self._desk.clock.now_ms()
+            if begun == self._round:
+                self._round += 1
+                self._window = self._window.after(False, took_s, self._desk.settings.most_calls)
+            failures = self._window.failures
+            pause = pause_ms(failures)
+            self._health = msgspec.structs.replace(
+                self._health,
+                failures=failures,
+                resume_ms=now_ms + pause if pause else 0,
+                last_failure=reason,
+                last_failure_ms=now_ms,
+            )
+            if pause:
+                self._leaving = True
+            return
+        self._window = self._window.after(True, took_s, self._desk.settings.most_calls)
+        if self._health.failures:
+            self._health = msgspec.structs.replace(self._health, failures=0, resume_ms=0)
+
+    # -- ends
+
+    def _end(self, end: DeliveryEnd, outcome: str) -> None:
+        self._ends.append(end)
+        self._desk.metrics.add(OUTCOMES, outcome=outcome)
+
+    async def _settle(self) -> None:
+        if self._ends:
+            ends, self._ends = self._ends, []
+            await self._desk.store.settle(self._number, ends, self._health, self._desk.clock.now_ms())
+            self._taken.difference_update(end.number for end in ends)
+
+    async def bury(self) -> None:
+        """Gives up what waits behind too much, and, while the subscriber is down, what has waited as long as all its
+        tries would have taken."""
+        settings, now_ms = self._desk.settings, self._desk.clock.now_ms()
+        is_down = self._health.failures >= DOWN
+        before_ms = now_ms - patience_ms(settings.waits_s) if is_down else 0
+        while True:
+            found = await self._desk.store.overdue(self._number, before_ms, settings.most_waiting, BURIED_AT_ONCE)
+            dead = [
+                GivenUp(each.number, TOO_OLD if each.notification.published_ms < before_ms else TOO_MANY, tried=False)
+                for each in found
+                if each.number not in self._taken
+            ]
+            if not dead:
+                return
+            self._desk.metrics.add(OUTCOMES, len(dead), outcome="dead letter")
+            log.warning("gave up %d deliveries to %s", len(dead), self._subscription.endpoint.url)
+            await self._desk.store.settle(self._number, dead, self._health, now_ms)
