@@ -36,10 +36,12 @@ from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.routing import RoutingTable, parse_hop, parse_relay
 from posthouse.domain.scope import REGIONS, Caller, Scope
 from posthouse.domain.simulator import simulator_domains
+from posthouse.domain.subscriptions import TopicLinks
 from posthouse.domain.topics import parse_topic_arn
 from posthouse.domain.verification import Links
 from posthouse.operations.binding import bound_operations
 from posthouse.operations.context import Context
+from posthouse.operations.subscriptions import Subscribing
 from posthouse.ports.credentials import Credential
 from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
@@ -174,6 +176,22 @@ def _receipt_ports(config: Config) -> ReceiptPorts:
     )
 
 
+def subscribing(config: Config, ctx: Context) -> Subscribing:
+    """Managing subscribers of the embedded topics: for the web door and the command line."""
+    local = config.local
+    return Subscribing(
+        store=ctx.stores.subscriptions,
+        clock=ctx.clock,
+        random=ctx.random,
+        links=_topic_links(config),
+        creates=lambda arn: local.auto_create or arn in local.topics,
+    )
+
+
+def _topic_links(config: Config) -> TopicLinks:
+    return TopicLinks(lambda: _key_for(config, b"topic links"), config.http.public_url or "")
+
+
 def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics, receipt: ReceiptPorts) -> Context:
     defaults = account_defaults(config)
     submission = SubmissionContext(
@@ -269,6 +287,8 @@ class Process:
             parts.append(self._start_delivery)
         if "events" in roles:
             parts += [self._start_identity_watch, self._start_inbox, self._start_publishing, self._start_upkeep]
+        if "events" in roles and self._config.sns.backend == "local":
+            parts.append(self._start_subscribers)
         return parts
 
     # -- doors
@@ -331,6 +351,7 @@ class Process:
                 version=__version__,
                 login_required=config.auth.mode == "strict",
                 session_key=_key_for(config, b"console session"),
+                subscribing=subscribing(config, ctx),
                 links=ctx.links,
                 tracking=_tracking_tokens(config),
                 keep_addresses=config.tracking.keep_addresses,
@@ -589,6 +610,49 @@ class Process:
 
         return end
 
+    async def _start_subscribers(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.adapters.http_calls import AiohttpCalls
+        from posthouse.adapters.resolver import DnsResolver
+        from posthouse.delivery.owner import is_known_dead, own_name
+        from posthouse.publishing.couriers import CourierSettings, Desk
+        from posthouse.publishing.envelopes import Envelopes
+        from posthouse.publishing.signatures import open_signer
+        from posthouse.publishing.subscribers import SUBSCRIBER_CALLS, EngineSettings, Subscribers
+
+        config, store = self._config, ctx.stores.subscriptions
+        host = f"sns.{config.identities.service_domain}"
+        resolver = DnsResolver(config.dns.resolvers, ctx.clock)
+        calls = AiohttpCalls(resolver, allow_private=config.http.allow_private_calls)
+        envelopes = Envelopes(
+            lambda: open_signer(store, ctx.clock, config.sns.signature_version, host), _topic_links(config)
+        )
+        desk = Desk(
+            CourierSettings(waits_s=config.sns.retry_seconds),
+            store,
+            calls,
+            envelopes,
+            ctx.clock,
+            self._metrics,
+            asyncio.Semaphore(SUBSCRIBER_CALLS),
+        )
+        engine = Subscribers(
+            EngineSettings(stop_deadline_s=GRACE_S - 1),
+            desk,
+            owner=own_name(os.urandom(4).hex()),
+            is_known_dead=is_known_dead,
+            wakeups=wakeups,
+        )
+        working = asyncio.get_running_loop().create_task(engine.run())
+        working.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            engine.stop()
+            await asyncio.wait([working])
+            await calls.close()
+            envelopes.close()
+
+        return end
+
     def _end_when_broken(self, engine: "asyncio.Task[None]") -> None:
         """An engine that fell over takes its process along; the parent starts a new one."""
         if not engine.cancelled() and engine.exception() is not None:
@@ -735,7 +799,9 @@ def route_http(api: Asgi | None, web: Asgi | None) -> Asgi:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        is_call = scope["path"] == "/" and (scope["method"] != "GET" or scope["query_string"])
+        is_call = (
+            scope["path"] == "/" and (scope["method"] != "GET" or scope["query_string"]) and not _is_for_sns(scope)
+        )
         chosen = api if api is not None and (is_call or web is None) else web
         if chosen is None:
             await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
@@ -744,6 +810,15 @@ def route_http(api: Asgi | None, web: Asgi | None) -> Asgi:
         await chosen(scope, receive, send)
 
     return app
+
+
+def _is_for_sns(scope: Any) -> bool:
+    """Links in notifications, and SDKs that confirm a subscription: SNS's own form is ``/`` too."""
+    if scope["method"] == "GET":
+        query: bytes = scope["query_string"]
+        return b"Action=ConfirmSubscription" in query or b"Action=Unsubscribe" in query
+    # The service an SDK means stands in its signature, ahead of the body.
+    return any(name == b"authorization" and b"/sns/aws4_request" in value for name, value in scope["headers"])
 
 
 def _draining(listeners: Sequence[Listener]) -> End:

@@ -205,6 +205,9 @@ class Http:
     trusted_proxies: tuple[str, ...] = setting(
         NETWORKS, [], "networks of proxies whose X-Forwarded-For says who opened a mail or followed a link"
     )
+    allow_private_calls: bool = setting(
+        BOOLEAN, True, "URLs that users give (topic subscribers) may lead to loopback and private addresses", False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +339,14 @@ _BACKEND = choice("local", "aws")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sns:
     backend: str = setting(_BACKEND, "local", "the embedded stand-in or the real protocol")
+    retry_seconds: tuple[float, ...] = setting(
+        numbers(0, 1e6),
+        [0, 1, 5, 20, 20, 60, 120, 300, 600, 600, 600, 1200],
+        "stand-in: waits between attempts to deliver to a subscriber; after the last one it is a dead letter",
+    )
+    signature_version: str = setting(
+        choice("1", "2"), "1", "stand-in: what notifications are signed with; 1: SHA1, as SNS by default, 2: SHA256"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

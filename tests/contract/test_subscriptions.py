@@ -65,7 +65,7 @@ async def test_a_subscription_is_read_back_with_its_login_sealed(stores: SqlStor
     assert await stores.subscriptions.subscribe(asked, create_topic=True) == asked
     kept = await stores.subscriptions.find(asked.arn)
     assert kept is not None
-    assert (kept.subscription, kept.health) == (asked, WELL)
+    assert (kept.subscription, kept.health, kept.waiting) == (asked, WELL, 0)
     assert await stores.subscriptions.find("other") is None
 
 

@@ -1,7 +1,7 @@
 """Bodies and headers of what is posted to subscribers: a notification in SNS's envelope, signed once for all."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from posthouse.domain.subscriptions import (
@@ -34,45 +34,67 @@ class Letter:
 class Envelopes:
     """Writes letters. One for all subscribers of a process."""
 
-    def __init__(self, signer: TopicSigner, links: TopicLinks) -> None:
-        self._signer = signer
+    def __init__(self, open_signer: Callable[[], Awaitable[TopicSigner]], links: TopicLinks) -> None:
+        """`open_signer` is called when something is first signed: most installations have no subscribers."""
+        self._open_signer = open_signer
+        self._signer: TopicSigner | None = None
         self._links = links
         self._signatures: dict[_Key, bytes] = {}
         self._turn = asyncio.Lock()
 
     async def write(self, subscription: Subscription, deliveries: Sequence[Delivery]) -> list[Letter]:
         envelopes = [_envelope(self._links, subscription, each) for each in deliveries]
-        signed = [each for each in envelopes if not _is_bare(subscription, each)]
-        signatures = await self._sign(signed) if signed else {}
-        return [self._letter(subscription, each, signatures.get(_key(each))) for each in envelopes]
+        wrapped = [each for each in envelopes if not _is_bare(subscription, each)]
+        signed = dict(zip(map(_key, wrapped), await self._wrap(subscription, wrapped), strict=True))
+        return [_letter(subscription, each, signed.get(_key(each))) for each in envelopes]
 
-    def _letter(self, subscription: Subscription, envelope: Envelope, signature: bytes | None) -> Letter:
-        head = headers(
-            envelope.type,
-            envelope.message_id,
-            envelope.topic_arn,
-            subscription.arn,
-            raw=signature is None,
-            login=subscription.endpoint.login,
-        )
-        if signature is None:
-            return Letter(envelope.message.encode(), head)
-        certificate = self._links.certificate(self._signer.certificate_name)
-        is_notification = envelope.type is MessageType.NOTIFICATION
-        end = self._links.unsubscribe(subscription.arn) if is_notification else ""
-        return Letter(render(envelope, self._signer.version, signature, certificate, end), head)
-
-    async def _sign(self, envelopes: Sequence[Envelope]) -> dict[_Key, bytes]:
+    async def _wrap(self, subscription: Subscription, envelopes: Sequence[Envelope]) -> list[bytes]:
+        """Bodies in SNS's envelope."""
+        if not envelopes:
+            return []
         # One after the other: who comes second with the same notification finds it signed.
         async with self._turn:
-            missing = [each for each in envelopes if _key(each) not in self._signatures]
-            if missing:
-                made = await self._signer.sign([text_to_sign(each) for each in missing])
-                self._signatures.update(zip(map(_key, missing), made, strict=True))
-            found = {_key(each): self._signatures[_key(each)] for each in envelopes}
-            while len(self._signatures) > KEPT:
-                del self._signatures[next(iter(self._signatures))]
-            return found
+            if self._signer is None:
+                self._signer = await self._open_signer()
+            signatures = await self._sign(self._signer, envelopes)
+        certificate = self._links.certificate(self._signer.certificate_name)
+        end = self._links.unsubscribe(subscription.arn)
+        return [
+            render(
+                each,
+                self._signer.version,
+                signatures[_key(each)],
+                certificate,
+                end if each.type is MessageType.NOTIFICATION else "",
+            )
+            for each in envelopes
+        ]
+
+    async def _sign(self, signer: TopicSigner, envelopes: Sequence[Envelope]) -> dict[_Key, bytes]:
+        missing = [each for each in envelopes if _key(each) not in self._signatures]
+        if missing:
+            made = await signer.sign([text_to_sign(each) for each in missing])
+            self._signatures.update(zip(map(_key, missing), made, strict=True))
+        found = {_key(each): self._signatures[_key(each)] for each in envelopes}
+        while len(self._signatures) > KEPT:
+            del self._signatures[next(iter(self._signatures))]
+        return found
+
+    def close(self) -> None:
+        if self._signer is not None:
+            self._signer.close()
+
+
+def _letter(subscription: Subscription, envelope: Envelope, wrapped: bytes | None) -> Letter:
+    head = headers(
+        envelope.type,
+        envelope.message_id,
+        envelope.topic_arn,
+        subscription.arn,
+        raw=wrapped is None,
+        login=subscription.endpoint.login,
+    )
+    return Letter(envelope.message.encode() if wrapped is None else wrapped, head)
 
 
 def _key(envelope: Envelope) -> _Key:

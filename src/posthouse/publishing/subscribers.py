@@ -18,6 +18,8 @@ from posthouse.publishing.couriers import OUTCOMES, Courier, Desk
 
 log = logging.getLogger("posthouse.subscribers")
 
+SUBSCRIBER_CALLS = 200
+"""At once, of one process, to all subscribers together."""
 PAUSE_S = 0.02
 """Between looks: taps that come one by one are heeded some at a time."""
 

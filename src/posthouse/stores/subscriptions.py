@@ -141,8 +141,11 @@ class SqlSubscriptions:
         return None if row is None else self._kept(row).subscription
 
     async def find(self, arn: str) -> KeptSubscription | None:
-        rows = await self._database.read(lambda session: session.rows(f"{SELECT} WHERE arn = ?", (arn,)))
-        return self._kept(rows[0]) if rows else None
+        async def select(session: Session) -> KeptSubscription | None:
+            rows = await session.rows(f"{SELECT} WHERE arn = ?", (arn,))
+            return self._kept(rows[0], await _waiting(session, rows[0][0])) if rows else None
+
+        return await self._database.read_long(select)
 
     async def unsubscribe(self, arn: str) -> bool:
         async def end(session: Session) -> bool:
@@ -160,12 +163,11 @@ class SqlSubscriptions:
         where = " AND ".join(condition for condition, value in given if value is not None)
         params = [value for _, value in given if value is not None]
 
-        async def select(session: Session) -> Sequence[tuple[Row, int]]:
+        async def select(session: Session) -> Sequence[KeptSubscription]:
             rows = await session.rows(f"{SELECT} WHERE {where} ORDER BY arn LIMIT ?", (*params, limit))
-            count = "SELECT count(*) FROM topic_deliveries WHERE subscription = ?"
-            return [(row, (await session.rows(count, row[:1]))[0][0]) for row in rows]
+            return [self._kept(row, await _waiting(session, row[0])) for row in rows]
 
-        return [self._kept(row, waiting) for row, waiting in await self._database.read_long(select)]
+        return await self._database.read_long(select)
 
     async def dead_letters(
         self, account: str | None, topic_arn: str, before_seq: int | None, limit: int
@@ -328,6 +330,11 @@ SELECT_PAIR = "SELECT sealed_pem, certificate FROM topic_signing WHERE one = 1"
 
 def _owner(arn: str) -> str:
     return f"login {arn}"
+
+
+async def _waiting(session: Session, subscription: int) -> int:
+    rows = await session.rows("SELECT count(*) FROM topic_deliveries WHERE subscription = ?", (subscription,))
+    return int(rows[0][0])
 
 
 async def deliver(session: Session, notifications: Sequence[tuple[str, str, Notification]]) -> int:

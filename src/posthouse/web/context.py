@@ -8,6 +8,7 @@ from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import Links
 from posthouse.mail.tracking_tokens import TrackingTokens
+from posthouse.operations.subscriptions import Subscribing
 from posthouse.ports.clock import Clock
 from posthouse.ports.stores import Stores
 from posthouse.ports.wakeups import Wakeups
@@ -29,6 +30,8 @@ class WebContext:
     """``auth.mode = strict``."""
     session_key: bytes
     """Signs session cookies and form tokens; the same in every process of an installation."""
+    subscribing: Subscribing
+    """Manages subscribers of the embedded stand-in's topics."""
     links: Links
     """Reads the links of verification mail."""
     tracking: TrackingTokens

@@ -25,7 +25,8 @@ def answer(endpoints: "Sequence[Endpoint]", prefix: str, version: str) -> Respon
 
 def document(endpoints: "Sequence[Endpoint]", prefix: str, version: str) -> dict[str, Any]:
     """The whole document as plain values."""
-    types = [ProblemDocument, *dict.fromkeys(each.answer for each in endpoints if each.answer)]
+    named = [type for each in endpoints for type in (each.body, each.answer) if type]
+    types = [ProblemDocument, *dict.fromkeys(named)]
     _, schemas = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for each in endpoints:
@@ -49,11 +50,19 @@ def document(endpoints: "Sequence[Endpoint]", prefix: str, version: str) -> dict
 def _operation(endpoint: "Endpoint") -> dict[str, Any]:
     in_path = re.findall(r"\{([a-z_]+)\}", endpoint.path)
     return {
+        **_body(endpoint),
         "operationId": endpoint.handle.__name__,
         "summary": endpoint.summary,
         "parameters": [*(_path_parameter(name) for name in in_path), *map(_query_parameter, endpoint.params)],
         "responses": {str(endpoint.status): _success(endpoint), **_errors((*_COMMON_ERRORS, *endpoint.errors))},
     }
+
+
+def _body(endpoint: "Endpoint") -> dict[str, Any]:
+    if endpoint.body is None:
+        return {}
+    schema = {"schema": {"$ref": _REFERENCE.format(name=endpoint.body.__name__)}}
+    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Endpoint:
     errors: tuple[int, ...] = ()
     """Statuses besides those every endpoint has."""
     login: bool = True
+    body: type | None = None
+    """The JSON that is to be sent; None: none."""
 
 
 async def describe(call: Call) -> Response:
@@ -235,6 +237,43 @@ ADMIN = (
         "Tells a destination again of past events, or of its dead letters.",
         admin_destinations.REPLAY,
         views.Replay,
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/topics/{arn}/subscriptions",
+        admin_topics.list_subscriptions,
+        "Subscribers of a topic, and how each does.",
+        admin_topics.SUBSCRIPTIONS,
+        answer=views.SubscriptionList,
+        errors=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/topics/{arn}/subscriptions",
+        admin_topics.subscribe,
+        "Subscribes a URL; one that is not confirmed is sent a SubscriptionConfirmation first.",
+        (ACCOUNT,),
+        body=views.NewSubscription,
+        answer=views.Subscription,
+        status=201,
+        errors=(413, 415),
+    ),
+    Endpoint(
+        "DELETE",
+        "/topics/{arn}/subscriptions/{subscription}",
+        admin_topics.unsubscribe,
+        "Ends a subscription, named by its ARN or by the last part of it; what is on its way to it goes.",
+        status=204,
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/topics/{arn}/dead-letters",
+        admin_topics.list_dead_letters,
+        "The last deliveries that were given up, newest first.",
+        admin_topics.NOTIFICATIONS,
+        answer=views.UndeliveredList,
         errors=(404,),
     ),
     Endpoint("GET", "/openapi.json", describe, "This description."),

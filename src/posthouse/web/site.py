@@ -7,13 +7,13 @@ from typing import Any, Protocol
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.wakeups import Topic
-from posthouse.web import console, emulator, guard, pages, verification
+from posthouse.web import console, emulator, guard, pages, sns, verification
 from posthouse.web.answers import problem_answer
 from posthouse.web.call import Call
 from posthouse.web.context import WebContext
@@ -59,6 +59,7 @@ def build_site(ctx: WebContext) -> ASGIApp:
         Endpoint("GET", "/_aws/ses", emulator.list_sent, "", emulator.LISTING),
         Endpoint("DELETE", "/_aws/ses", emulator.delete_sent, "", emulator.DELETING),
         *console.PAGES,
+        *sns.PAGES,
         *verification.PAGES,
     ]
     by_path: dict[str, list[Routed]] = {}
@@ -66,7 +67,7 @@ def build_site(ctx: WebContext) -> ASGIApp:
         by_path.setdefault(each.path, []).append(each)
     routes = [_route(ctx, taps, path, rows) for path, rows in by_path.items()]
     app = Starlette(
-        routes=[Route("/", _root), *routes],
+        routes=[Route("/", _root(ctx), methods=["GET", "POST"]), *routes],
         exception_handlers={
             Problem: _on_problem,
             HTTPException: _on_refusal,
@@ -108,10 +109,11 @@ def _add_headers(message: MutableMapping[str, Any]) -> None:
     message["headers"] = [*message["headers"], *((n, v) for n, v in _HEADERS.items() if n not in given)]
 
 
-async def _root(request: Request) -> Response:
-    if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/console/", 302)
-    raise Problem(404, "The SES API takes POST here; people are served at /console/, programs at /api/v1/openapi.json.")
+def _root(ctx: WebContext) -> Callable[[Request], Awaitable[Response]]:
+    async def root(request: Request) -> Response:
+        return await sns.root(ctx, request)
+
+    return root
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

@@ -405,6 +405,66 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     published_at: Moment
 
 
+class NewSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is to be told what a topic is given."""
+
+    endpoint: str
+    """An http:// or https:// URL; a login in it is sent as HTTP Basic authentication."""
+    raw: bool = False
+    """The message alone, without SNS's envelope."""
+    confirmed: bool = False
+    """Taken at your word, without a SubscriptionConfirmation."""
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscriber of a topic, and how it does."""
+
+    arn: str
+    topic_arn: str
+    account: str
+    protocol: str
+    endpoint: str
+    """Without login."""
+    has_login: bool
+    raw: bool
+    confirmed: bool
+    created_at: Moment
+    waiting: int
+    """Deliveries not made yet."""
+    failures: int
+    """In a row."""
+    last_failure: str
+    last_failure_at: Moment | None
+    paused_until: Moment | None
+
+
+class SubscriptionList(msgspec.Struct, frozen=True, kw_only=True):
+    subscriptions: list[Subscription]
+    next: str | None
+
+
+class Undelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that was given up."""
+
+    seq: int
+    account: str
+    subscription_arn: str
+    endpoint: str
+    type: str
+    message_id: str
+    subject: str | None
+    message: str
+    published_at: Moment
+    attempts: int
+    reason: str
+    died_at: Moment
+
+
+class UndeliveredList(msgspec.Struct, frozen=True, kw_only=True):
+    dead_letters: list[Undelivered]
+    next: int | None
+
+
 class NotificationList(msgspec.Struct, frozen=True, kw_only=True):
     notifications: list[Notification]
     next: int | None

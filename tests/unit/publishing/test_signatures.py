@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,15 +37,21 @@ def delivery(type: MessageType = MessageType.NOTIFICATION, subject: str | None =
     return Delivery(number=1, type=type, notification=note, attempts=0)
 
 
+def opening(signer: TopicSigner) -> Callable[[], Awaitable[TopicSigner]]:
+    async def open_signer() -> TopicSigner:
+        return signer
+
+    return open_signer
+
+
 @pytest.mark.parametrize(("version", "digest"), [("1", "-sha1"), ("2", "-sha256")])
 @pytest.mark.parametrize("type", list(MessageType))
 async def test_openssl_verifies_what_is_signed(
     tmp_path: Path, pair: SigningPair, version: str, digest: str, type: MessageType
 ) -> None:
-    signer = TopicSigner(pair, version)
-    envelopes = Envelopes(signer, TopicLinks(lambda: b"key", "https://ses.test"))
+    envelopes = Envelopes(opening(TopicSigner(pair, version)), TopicLinks(lambda: b"key", "https://ses.test"))
     (letter,) = await envelopes.write(SUBSCRIPTION, [delivery(type)])
-    signer.close()
+    envelopes.close()
     found = json.loads(letter.body)
     assert found["SignatureVersion"] == version
     assert found["SigningCertURL"] == f"https://ses.test/{name_of(pair.certificate_pem)}"
@@ -80,7 +87,7 @@ async def test_a_notification_is_signed_once_for_all_its_subscribers(pair: Signi
             signed.extend(texts)
             return await sign(texts)
 
-    envelopes = Envelopes(Counting(), TopicLinks(lambda: b"key", ""))  # type: ignore[arg-type]
+    envelopes = Envelopes(opening(Counting()), TopicLinks(lambda: b"key", ""))  # type: ignore[arg-type]
     bodies = [(await envelopes.write(SUBSCRIPTION, [delivery()]))[0].body for _ in range(3)]
     assert len(signed) == 1
     assert len(set(bodies)) == 1

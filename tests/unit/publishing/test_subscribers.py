@@ -107,8 +107,11 @@ class World:
         self, owner: str = "me", is_known_dead: Callable[[str], bool] = lambda _: False, **changes: object
     ) -> Subscribers:
         settings = CourierSettings(**{"waits_s": (0.0, 10.0), "most_calls": 4, **changes})  # type: ignore[arg-type]
-        signer = TopicSigner(self.pair, "1")
-        envelopes = Envelopes(signer, TopicLinks(lambda: b"key", "http://ses.test"))
+
+        async def open_signer() -> TopicSigner:
+            return TopicSigner(self.pair, "1")
+
+        envelopes = Envelopes(open_signer, TopicLinks(lambda: b"key", "http://ses.test"))
         desk = Desk(
             settings, self.stores.subscriptions, self, envelopes, self.clock, self.metrics, asyncio.Semaphore(10)
         )

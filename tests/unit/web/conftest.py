@@ -1,6 +1,7 @@
 """The web door on real stores in a scratch directory, with a clock that stands still."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,10 @@ from posthouse.domain.events import Event, EventType
 from posthouse.domain.messages import ContentKind, Direction, Draft, MessageFacts, NewMessage, RecipientState, Text
 from posthouse.domain.quotas import SendingLimits
 from posthouse.domain.scope import Scope
+from posthouse.domain.subscriptions import TopicLinks
 from posthouse.domain.verification import Links
 from posthouse.mail.tracking_tokens import TrackingTokens
+from posthouse.operations.subscriptions import Subscribing
 from posthouse.ports.credentials import Credential
 from posthouse.ports.mailstore import MailSettlement, RecipientResult, Settlement
 from posthouse.ports.stores import Stores
@@ -75,6 +78,13 @@ class House:
             "version": "0.1.0",
             "login_required": False,
             "session_key": b"k" * 32,
+            "subscribing": Subscribing(
+                store=self.stores.subscriptions,
+                clock=self.clock,
+                random=os.urandom,
+                links=TopicLinks(lambda: b"a key for topics", "http://mail.example.org"),
+                creates=lambda arn: not arn.endswith(":unknown"),
+            ),
             "links": Links(lambda: b"a key for links", "http://mail.example.org"),
             "tracking": TrackingTokens(lambda: b"k" * 32),
             "default_scope": HOME,
