@@ -53,6 +53,16 @@ async def test_a_tap_wakes_subscribers_here_and_elsewhere(opener: Opener) -> Non
         await _woken(event)
 
 
+async def test_a_tap_given_at_the_very_end_is_heard(opener: Opener) -> None:
+    one, other = await opener(), await opener()
+    heard = other.subscribe(Topic.QUEUE)
+    one.notify(Topic.QUEUE)
+    closed = one.close()  # type: ignore[attr-defined]
+    if closed is not None:
+        await closed
+    await _woken(heard)
+
+
 async def test_a_tap_wakes_nobody_for_another_topic(opener: Opener) -> None:
     one, other = await opener(), await opener()
     quiet = [wakeups.subscribe(Topic.RECORDS) for wakeups in (one, other)]

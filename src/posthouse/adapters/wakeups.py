@@ -57,6 +57,8 @@ class LocalWakeups:
         return event
 
     def close(self) -> None:
+        # A verb of the command line ends in the turn of the loop in which it committed.
+        self._flush()
         for ear in self._ears.values():
             self._loop.remove_reader(ear)
             with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from posthouse.stores.postgres import UNAVAILABLE, Connection, connect, unavaila
 
 CHANNEL = "posthouse"
 RECONNECT_S = 1.0
+LAST_WORDS_S = 1.0
 # The server is asked whether it is still there, so that a silently lost connection is noticed.
 SILENCE_S = 15.0
 
@@ -28,6 +29,8 @@ class PostgresWakeups:
         self._url = url
         self._subscribers: defaultdict[Topic, list[asyncio.Event]] = defaultdict(list)
         self._to_send: set[Topic] = set()
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
         self._something = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -43,6 +46,7 @@ class PostgresWakeups:
     def notify(self, topic: Topic) -> None:
         self._wake(topic)
         self._to_send.add(topic)
+        self._all_sent.clear()
         self._something.set()
 
     def subscribe(self, topic: Topic) -> asyncio.Event:
@@ -52,6 +56,10 @@ class PostgresWakeups:
 
     async def close(self) -> None:
         if self._task is not None:
+            # A verb of the command line ends as soon as it has committed.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._all_sent.wait()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -100,6 +108,8 @@ class PostgresWakeups:
             await connection.executemany(
                 "SELECT pg_notify($1, $2)", [(CHANNEL, topic.value) for topic in sorted(topics)]
             )
+            if not self._to_send:
+                self._all_sent.set()
 
     async def _connect_again(self) -> Connection:
         while True:

@@ -1,0 +1,147 @@
+"""django-ses and django-anymail take our notifications by their own settings alone, with signatures checked."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import processes
+from tests.support.authority import Authority
+from tests.support.server import Server
+from tests.support.tls_front import TlsFront
+
+from posthouse.adapters.local_topics import LocalTopics
+from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
+from posthouse.assembly import SystemClock
+from posthouse.ports.topics import Published
+from posthouse.stores.open import open_stores
+
+ACCOUNT = "123456789012"
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:mail-events"
+MESSAGE_ID = "0100018f3c2a7b10-5f0e6c1d-8a42-4c37-9b6e-2d71f0a94c55-000000"
+BOUNCE = {
+    "eventType": "Bounce",
+    "bounce": {
+        "feedbackId": "0100018f3c2a7b10-00000000-0000-0000-0000-000000000000-000000",
+        "bounceType": "Permanent",
+        "bounceSubType": "General",
+        "bouncedRecipients": [{"emailAddress": "grün@mail.example", "action": "failed", "status": "5.1.1"}],
+        "timestamp": "2027-01-01T00:00:00.000Z",
+    },
+    "mail": {"timestamp": "2027-01-01T00:00:00.000Z", "messageId": MESSAGE_ID, "destination": ["grün@mail.example"]},
+}
+
+
+class Site:
+    """The Django site as a process, and what its signals told."""
+
+    def __init__(self, directory: Path, authority: Authority, certificates: str, api: str) -> None:
+        self.port = processes.free_port()
+        self.log, self._events = directory / "django.log", directory / "events.jsonl"
+        argv = [sys.executable, "-m", "tests.support.django_site"]
+        argv += [str(self.port), str(self._events), certificates, api]
+        env = {**os.environ, "REQUESTS_CA_BUNDLE": str(authority.authorities)}
+        self.pid = processes.start(argv, self.log, env, Path(__file__).parents[2])
+        processes.wait_for_port(self.port, 30)
+
+    def events(self) -> list[dict[str, Any]]:
+        text = self._events.read_text() if self._events.exists() else ""
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def wait_for(self, count: int) -> list[dict[str, Any]]:
+        ends = time.monotonic() + 20
+        while len(found := self.events()) < count:
+            assert time.monotonic() < ends, self.log.read_text()
+            time.sleep(0.02)
+        return found
+
+
+class World:
+    def __init__(self, server: Server, site: Site) -> None:
+        self.server, self.site = server, site
+
+    def subscribe(self, path: str, *options: str, login: str = "") -> str:
+        done = self.server.cli("topic", "subscribe", TOPIC, f"http://{login}127.0.0.1:{self.site.port}{path}", *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition(": ")[0]
+
+    def subscription(self, arn: str) -> dict[str, Any]:
+        listed = self.server.admin(f"/topics/{TOPIC}/subscriptions")["subscriptions"]
+        return next(each for each in listed if each["arn"] == arn)
+
+    def wait_confirmed(self, arn: str) -> None:
+        ends = time.monotonic() + 20
+        while not self.subscription(arn)["confirmed"]:
+            assert time.monotonic() < ends, self.site.log.read_text()
+            time.sleep(0.02)
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """As the server itself does, beside it."""
+
+        async def do() -> None:
+            clock = SystemClock()
+            wakeups = LocalWakeups(runtime_directory(self.server.data_dir))
+            stores = await open_stores("sqlite", self.server.data_dir, clock, wakeups)
+            topics = LocalTopics(stores.topics, clock, os.urandom, False, ())
+            text = json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
+            outcome = await topics.publish(ACCOUNT, TOPIC, "Amazon SES Email Event Notification", text)
+            assert isinstance(outcome, Published)
+            await stores.close()
+            wakeups.close()
+
+        asyncio.run(do())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("django")
+    authority = Authority(directory, "ses.test")
+    server = Server()
+    with TlsFront(server.http, authority.context) as front:
+        place = f"127.0.0.1:{front.port}"
+        server.environment["POSTHOUSE_HTTP__PUBLIC_URL"] = f"https://{place}"
+        with server:
+            site = Site(directory, authority, place, server.url)
+            try:
+                yield World(server, site)
+            finally:
+                processes.stop(site.pid)
+
+
+def test_django_ses_and_anymail_hear_of_a_bounce(world: World) -> None:
+    world.subscribe("/ses/events/", "--confirmed")
+    arn = world.subscribe("/anymail/amazon_ses/tracking/", login="ann:s3cret@")
+    world.wait_confirmed(arn)  # anymail confirms by itself, with its SDK
+    world.publish(BOUNCE)
+    found = {each["library"]: each for each in world.site.wait_for(2)}
+    for library, kind in (("django-ses", "bounce"), ("anymail", "bounced")):
+        assert found[library]["kind"] == kind
+        assert found[library]["recipient"] == "grün@mail.example"
+        assert found[library]["message_id"] == MESSAGE_ID
+    assert world.server.admin(f"/topics/{TOPIC}/dead-letters")["dead_letters"] == []
+
+
+def test_a_wrong_login_is_a_dead_letter(world: World) -> None:
+    arn = world.subscribe("/anymail/amazon_ses/tracking/?wrong", "--confirmed", login="ann:guessed@")
+    before = len(world.site.events())
+    world.publish(BOUNCE)
+    world.site.wait_for(before + 2)
+    ends = time.monotonic() + 20
+    while not (letters := world.server.admin(f"/topics/{TOPIC}/dead-letters")["dead_letters"]):
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    assert [(each["subscription_arn"], each["reason"]) for each in letters] == [(arn, "HTTP status 400")]
+    listed = world.server.cli("topic", "dead-letters", TOPIC)
+    assert "HTTP status 400" in listed.stdout
+    assert world.server.cli("topic", "unsubscribe", arn).returncode == 0
+    again = world.server.cli("topic", "unsubscribe", arn)
+    assert (again.returncode, "there is no subscription" in again.stderr) == (1, True)
+    shown = world.server.cli("topic", "subscriptions", "--topic", TOPIC).stdout
+    assert arn not in shown
+    assert "guessed" not in shown
+    assert "s3cret" not in shown

@@ -1,0 +1,82 @@
+"""A Django site with the webhook views of django-ses and django-anymail, as their manuals set them up.
+
+    python -m tests.support.django_site PORT EVENTS_FILE CERTIFICATE_DOMAIN API_URL
+
+What their signals tell is appended to EVENTS_FILE, a JSON line each.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIServer, make_server
+
+PORT, EVENTS, CERTIFICATES, API = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+SECRET = "ann:s3cret"
+
+
+def told(library: str, kind: str, recipient: str, message_id: str) -> None:
+    line = json.dumps({"library": library, "kind": kind, "recipient": recipient, "message_id": message_id}) + "\n"
+    with EVENTS.open("a") as file:
+        file.write(line)
+
+
+def configure() -> None:
+    import django
+    from django.conf import settings
+
+    settings.configure(
+        ALLOWED_HOSTS=["127.0.0.1"],
+        ROOT_URLCONF=__name__,
+        SECRET_KEY="tests",
+        INSTALLED_APPS=["anymail"],
+        USE_TZ=True,
+        AWS_SNS_EVENT_CERT_TRUSTED_DOMAINS=[CERTIFICATES],
+        ANYMAIL={
+            "WEBHOOK_SECRET": SECRET,
+            "AMAZON_SES_CLIENT_PARAMS": {
+                "endpoint_url": API,
+                "region_name": "us-east-1",
+                "aws_access_key_id": "posthouse",
+                "aws_secret_access_key": "posthouse-secret",
+            },
+        },
+    )
+    django.setup()
+
+
+configure()
+
+from anymail.signals import tracking  # noqa: E402
+from django.urls import include, path  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
+from django_ses.signals import bounce_received  # noqa: E402
+from django_ses.views import SESEventWebhookView  # noqa: E402
+
+urlpatterns = [
+    path("ses/events/", csrf_exempt(SESEventWebhookView.as_view())),
+    path("anymail/", include("anymail.urls")),
+]
+
+
+def on_bounce(sender: Any, mail_obj: Any, bounce_obj: Any, **_: Any) -> None:
+    told("django-ses", "bounce", bounce_obj["bouncedRecipients"][0]["emailAddress"], mail_obj["messageId"])
+
+
+def on_tracking(sender: Any, event: Any, **_: Any) -> None:
+    told("anymail", event.event_type, event.recipient, event.message_id)
+
+
+class Threads(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+if __name__ == "__main__":
+    from django.core.wsgi import get_wsgi_application
+
+    bounce_received.connect(on_bounce, weak=False)
+    tracking.connect(on_tracking, weak=False)
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+    make_server("127.0.0.1", PORT, get_wsgi_application(), Threads).serve_forever()
