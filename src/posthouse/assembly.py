@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from posthouse import __version__, observe
-from posthouse.adapters.local_streams import LocalStreams
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
 from posthouse.api.server import ApiDoor, Authentication
@@ -43,8 +42,10 @@ from posthouse.operations.binding import bound_operations
 from posthouse.operations.context import Context
 from posthouse.operations.subscriptions import Subscribing
 from posthouse.ports.credentials import Credential
+from posthouse.ports.metric_sinks import MetricSinks
 from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
+from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Wakeups
 from posthouse.smtp.envelope import Envelope, Peer
@@ -117,12 +118,14 @@ async def open_context(config: Config) -> AsyncIterator[tuple[Context, Wakeups]]
     async with _open_wakeups(config) as wakeups:
         stores = await open_stores(config.database.url, config.data_path, clock, wakeups)
         topics = _topics(config, stores, clock)
+        streams = _streams(config, clock)
         receipt = _receipt_ports(config)
         stores.messages = CapturedMessages(stores.messages, lambda: _signing(config, stores))
         try:
-            yield _context(config, stores, clock, topics, receipt), wakeups
+            yield _context(config, stores, clock, streams, topics, receipt), wakeups
         finally:
             await receipt.close()
+            await streams.close()
             await topics.close()
             await stores.close()
 
@@ -150,9 +153,33 @@ def _topics(config: Config, stores: Stores, clock: SystemClock) -> Topics:
     if config.sns.backend == "local":
         local = config.local
         return LocalTopics(stores.topics, clock, os.urandom, local.auto_create, local.topics)
+    from posthouse.adapters.aws_session import AwsService, endpoint
     from posthouse.adapters.aws_sns import AwsTopics
 
-    return AwsTopics(config.aws.sns_endpoint_url or config.aws.endpoint_url)
+    return AwsTopics(AwsService("sns", endpoint(config.aws, "sns")))
+
+
+def _streams(config: Config, clock: SystemClock) -> Streams:
+    if config.firehose.backend == "local":
+        from posthouse.adapters.local_streams import LocalStreams
+
+        local = config.local
+        return LocalStreams(config.data_path / "firehose", clock, os.urandom, local.auto_create, local.streams)
+    from posthouse.adapters.aws_session import AwsService, Roles, endpoint
+    from posthouse.adapters.aws_streams import AwsStreams
+
+    return AwsStreams(AwsService("firehose", endpoint(config.aws, "firehose")), Roles(endpoint(config.aws, "sts")))
+
+
+def _metric_sinks(config: Config, stores: Stores) -> MetricSinks:
+    if config.cloudwatch.backend == "local":
+        from posthouse.adapters.local_metrics import LocalMetrics
+
+        return LocalMetrics(stores.metric_series)
+    from posthouse.adapters.aws_metrics import AwsMetrics
+    from posthouse.adapters.aws_session import AwsService, endpoint
+
+    return AwsMetrics(AwsService("cloudwatch", endpoint(config.aws, "cloudwatch")), config.cloudwatch.namespace)
 
 
 def _receipt_ports(config: Config) -> ReceiptPorts:
@@ -192,7 +219,9 @@ def _topic_links(config: Config) -> TopicLinks:
     return TopicLinks(lambda: _key_for(config, b"topic links"), config.http.public_url or "")
 
 
-def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics, receipt: ReceiptPorts) -> Context:
+def _context(
+    config: Config, stores: Stores, clock: SystemClock, streams: Streams, topics: Topics, receipt: ReceiptPorts
+) -> Context:
     defaults = account_defaults(config)
     submission = SubmissionContext(
         stores.submissions,
@@ -208,7 +237,7 @@ def _context(config: Config, stores: Stores, clock: SystemClock, topics: Topics,
         clock=clock,
         random=os.urandom,
         defaults=defaults,
-        streams=LocalStreams(),
+        streams=streams,
         topics=topics,
         receipt=receipt,
         auto_verify=config.identities.auto_verify,

@@ -362,6 +362,11 @@ class Firehose:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudWatch:
     backend: str = setting(_BACKEND, "local", "the embedded stand-in or the real protocol")
+    namespace: str = setting(
+        matching(r"[A-Za-z0-9._/#:-]{1,255}", "1 to 255 characters of A-Z a-z 0-9 . - _ / # :"),
+        "AWS/SES",
+        "real protocol: where metrics go; Amazon itself keeps AWS/... to its own services",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -588,6 +593,12 @@ def _checked(config: Config) -> Config:
             raise ConfigError(f"{section}.tls_cert, {section}.tls_key: allowed is both or none")
     if config.delivery.mode == "relay" and not config.delivery.relay:
         raise ConfigError('delivery.relay is not set: with delivery.mode = "relay" allowed is a URL')
+    cloudwatch, elsewhere = config.cloudwatch, config.aws.cloudwatch_endpoint_url or config.aws.endpoint_url
+    if cloudwatch.backend == "aws" and cloudwatch.namespace.startswith("AWS/") and not elsewhere:
+        raise ConfigError(
+            f'cloudwatch.namespace = "{cloudwatch.namespace}": Amazon keeps AWS/... to itself; '
+            'allowed is another, such as "Posthouse/SES", or an endpoint of your own'
+        )
     if bool(config.auth.access_key) != bool(config.auth.secret_key):
         raise ConfigError("auth.access_key, auth.secret_key: allowed is both or none")
     if config.dns.listen and not config.dns.addresses:

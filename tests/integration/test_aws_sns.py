@@ -9,6 +9,7 @@ from tests.support.processes import free_port
 from tests.support.sdk import ses_client
 from tests.support.server import Server
 
+from posthouse.adapters.aws_session import AwsService
 from posthouse.adapters.aws_sns import AwsTopics
 from posthouse.ports.topics import Published, PublishFailed, TopicUnknown
 
@@ -44,7 +45,7 @@ class Listener:
 
 async def test_what_is_published_arrives_with_its_subject_in_the_region_of_the_topic(moto: Moto) -> None:
     near, far = Listener(moto, "near"), Listener(moto, "far", "eu-west-1")
-    topics = AwsTopics(moto.url)
+    topics = AwsTopics(AwsService("sns", moto.url))
     try:
         first = await topics.publish(ACCOUNT, near.arn, None, '{"a": "grün"}\n')
         second = await topics.publish(ACCOUNT, far.arn, "Amazon SES Email Event Notification", "m")
@@ -60,7 +61,7 @@ async def test_what_is_published_arrives_with_its_subject_in_the_region_of_the_t
 
 
 async def test_a_topic_that_is_none_is_unknown(moto: Moto) -> None:
-    topics = AwsTopics(moto.url)
+    topics = AwsTopics(AwsService("sns", moto.url))
     try:
         for arn in (f"arn:aws:sns:us-east-1:{ACCOUNT}:nobody", "nonsense"):
             assert await topics.publish(ACCOUNT, arn, None, "m") == TopicUnknown()
@@ -69,7 +70,7 @@ async def test_a_topic_that_is_none_is_unknown(moto: Moto) -> None:
 
 
 async def test_what_sns_does_not_take_is_not_sent(moto: Moto) -> None:
-    topics, listener = AwsTopics(moto.url), Listener(moto, "strict")
+    topics, listener = AwsTopics(AwsService("sns", moto.url)), Listener(moto, "strict")
     try:
         outcome = await topics.publish(ACCOUNT, listener.arn, "two\nlines", "m")
     finally:
@@ -79,7 +80,7 @@ async def test_what_sns_does_not_take_is_not_sent(moto: Moto) -> None:
 
 
 async def test_an_endpoint_that_does_not_answer_is_a_failure_not_a_traceback() -> None:
-    topics = AwsTopics(f"http://127.0.0.1:{free_port()}")
+    topics = AwsTopics(AwsService("sns", f"http://127.0.0.1:{free_port()}"))
     try:
         outcome = await topics.publish(ACCOUNT, f"arn:aws:sns:us-east-1:{ACCOUNT}:mail", None, "m")
     finally:
@@ -92,7 +93,7 @@ async def test_without_credentials_it_is_a_failure(moto: Moto, monkeypatch: pyte
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    topics = AwsTopics(moto.url)
+    topics = AwsTopics(AwsService("sns", moto.url))
     try:
         outcome = await topics.publish(ACCOUNT, f"arn:aws:sns:us-east-1:{ACCOUNT}:mail", None, "m")
     finally:

@@ -106,7 +106,7 @@ async def open_ses(
                 clock=clock,
                 random=seeded.randbytes,
                 defaults=defaults,
-                streams=streams or LocalStreams(),
+                streams=streams or LocalStreams(Path("/dev/null"), clock, seeded.randbytes, True, ()),
                 topics=topics or local,
                 receipt=(receipt or MemoryReceipt()).ports,
                 auto_verify=auto_verify,

@@ -5,6 +5,7 @@ from typing import Protocol
 from posthouse.ports.call_rates import CallRates
 from posthouse.ports.credentials import CredentialStore
 from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions, Suppressions
+from posthouse.ports.metric_series import MetricSeriesStore
 from posthouse.ports.publications import Publications
 from posthouse.ports.records import RecordStore
 from posthouse.ports.subscriptions import SubscriptionStore
@@ -45,6 +46,8 @@ class Stores(Protocol):
     def suppressions(self) -> Suppressions: ...
     @property
     def publications(self) -> Publications: ...
+    @property
+    def metric_series(self) -> MetricSeriesStore: ...
     @property
     def topics(self) -> TopicStore: ...
     @property

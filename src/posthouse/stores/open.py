@@ -18,6 +18,7 @@ from posthouse.stores.database import Database, Session
 from posthouse.stores.events import SqlEventLog, SqlStatistics
 from posthouse.stores.inbox import SqlInbox
 from posthouse.stores.messages import SqlMessages
+from posthouse.stores.metric_series import SqlMetricSeries
 from posthouse.stores.migrations import migrate_postgres, migrate_sqlite
 from posthouse.stores.publications import SqlPublications
 from posthouse.stores.queue import SqlQueue
@@ -67,6 +68,7 @@ class SqlStores:
         self.statistics = SqlStatistics(database)
         self.suppressions = SqlSuppressions(database)
         self.publications = SqlPublications(database, blobs, wakeups)
+        self.metric_series = SqlMetricSeries(database)
         self.topics = SqlTopics(database, wakeups)
         self.subscriptions = SqlSubscriptions(database, seal, wakeups)
         self.call_rates = SqlCallRates(database, clock)
@@ -92,7 +94,7 @@ class SqlStores:
 
     async def close(self) -> None:
         """Waits for what is being written, then closes."""
-        topics = (self.topics, self.subscriptions)
+        topics = (self.topics, self.subscriptions, self.metric_series)
         for groups in (self.submissions, self.inbox, self.events, self.queue, self.publications, *topics):
             await groups.close()
         await self._database.close()

@@ -66,3 +66,17 @@ CREATE TABLE topic_signing (
     certificate TEXT COLLATE "C" NOT NULL,
     created_ms BIGINT NOT NULL
 );
+
+-- Series of the embedded stand-in for CloudWatch. dimensions: JSON, name and value in turn, sorted by name.
+CREATE TABLE metric_series (
+    account TEXT COLLATE "C" NOT NULL,
+    region TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    dimensions TEXT COLLATE "C" NOT NULL,
+    unit TEXT COLLATE "C" NOT NULL,
+    samples BIGINT NOT NULL,
+    total DOUBLE PRECISION NOT NULL,
+    latest DOUBLE PRECISION NOT NULL,
+    latest_ms BIGINT NOT NULL,
+    PRIMARY KEY (account, region, name, dimensions)
+);

@@ -66,3 +66,17 @@ CREATE TABLE topic_signing (
     certificate TEXT NOT NULL,
     created_ms INTEGER NOT NULL
 );
+
+-- Series of the embedded stand-in for CloudWatch. dimensions: JSON, name and value in turn, sorted by name.
+CREATE TABLE metric_series (
+    account TEXT NOT NULL,
+    region TEXT NOT NULL,
+    name TEXT NOT NULL,
+    dimensions TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    samples INTEGER NOT NULL,
+    total REAL NOT NULL,
+    latest REAL NOT NULL,
+    latest_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, region, name, dimensions)
+) WITHOUT ROWID;
