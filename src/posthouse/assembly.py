@@ -73,6 +73,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("posthouse.assembly")
 
+MAX_SERIES_SHOWN = 1000
+"""Of the CloudWatch stand-in on /metrics; the admin API has all."""
 DEFAULT_REGION = "us-east-1"
 SNAPSHOT_S = 2.0
 SIGNING_THREADS = 2
@@ -717,6 +719,21 @@ async def _kept_metrics(ctx: Context) -> observe.Metrics:
     ):
         metrics.describe(name, "gauge", text)
         metrics.set(name, value)
+    metrics.describe(
+        "posthouse_cloudwatch_total", "counter", "sum of what was put to a metric of the CloudWatch stand-in"
+    )
+    metrics.describe("posthouse_cloudwatch_samples_total", "counter", "how many values that were")
+    metrics.describe("posthouse_cloudwatch_latest", "gauge", "the youngest of them")
+    for each in await ctx.stores.metric_series.page(None, None, 0, MAX_SERIES_SHOWN):
+        labels = {
+            "account": each.scope.account,
+            "region": each.scope.region,
+            "metric": each.name,
+            "dimensions": ",".join(f"{name}={value}" for name, value in each.dimensions),
+        }
+        metrics.set("posthouse_cloudwatch_total", each.total, **labels)
+        metrics.set("posthouse_cloudwatch_samples_total", each.samples, **labels)
+        metrics.set("posthouse_cloudwatch_latest", each.latest, **labels)
     return metrics
 
 

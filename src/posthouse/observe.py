@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 Labels = tuple[tuple[str, str], ...]
+Snapshot = tuple[list[tuple[str, Labels, float]], dict[str, tuple[str, str]]]
+"""Samples, and what each name stands for."""
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -65,7 +67,7 @@ def write_snapshot(metrics: Metrics, directory: Path) -> None:
         logging.getLogger("posthouse.observe").warning("metrics snapshot not written: %s", error)
 
 
-def read_snapshots(directory: Path) -> list[tuple[list[tuple[str, Labels, float]], dict[str, tuple[str, str]]]]:
+def read_snapshots(directory: Path) -> list[Snapshot]:
     """The numbers of every living process; files of dead ones are removed."""
     found = []
     for path in directory.glob("*.json"):
@@ -80,9 +82,7 @@ def read_snapshots(directory: Path) -> list[tuple[list[tuple[str, Labels, float]
     return found
 
 
-def render(
-    parts: Iterable[tuple[list[tuple[str, Labels, float]], dict[str, tuple[str, str]]]],
-) -> str:
+def render(parts: Iterable[Snapshot]) -> str:
     """Prometheus text format, the numbers of all parts added up."""
     totals: dict[tuple[str, Labels], float] = {}
     kinds: dict[str, tuple[str, str]] = {}
@@ -93,7 +93,7 @@ def render(
     by_family: dict[str, list[str]] = {name: [] for name in kinds}
     for (name, labels), value in sorted(totals.items()):
         family = next((n for n in (name, *(name.removesuffix(s) for s in _SUFFIXES)) if n in by_family), name)
-        by_family.setdefault(family, []).append(f"{name}{_labels(labels)} {value:g}")
+        by_family.setdefault(family, []).append(f"{name}{_labels(labels)} {_number(value)}")
     lines = []
     for name, rows in by_family.items():
         kind, text = kinds.get(name, ("untyped", ""))
@@ -102,6 +102,11 @@ def render(
 
 
 _SUFFIXES = ("_count", "_sum", "_bucket")
+
+
+def _number(value: float) -> str:
+    """In full: six digits would make a counter of millions stand still."""
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _labels(labels: Labels) -> str:

@@ -12,6 +12,7 @@ from posthouse.ports.metric_sinks import MetricValue
 class MetricSeries(msgspec.Struct, frozen=True, kw_only=True):
     """One metric with its dimensions."""
 
+    number: int
     scope: Scope
     name: str
     dimensions: tuple[tuple[str, str], ...]
@@ -29,11 +30,6 @@ class MetricSeriesStore(Protocol):
         tags are dimensions, and each new value of one is a series)."""
         ...
 
-    async def page(self, account: str | None, region: str | None, after: str, limit: int) -> Sequence[MetricSeries]:
-        """By account, region, name and dimensions; `after`: `cursor` of the last one seen."""
+    async def page(self, account: str | None, region: str | None, after: int, limit: int) -> Sequence[MetricSeries]:
+        """In the order they came to be; `after`: the number of the last one seen."""
         ...
-
-
-def cursor(series: MetricSeries) -> str:
-    """Where a page goes on."""
-    return msgspec.json.encode((*series.scope, series.name, series.dimensions)).decode()

@@ -25,7 +25,6 @@ PUT = (
 )
 
 _dimensions = msgspec.json.Decoder(tuple[tuple[str, str], ...])
-_cursor = msgspec.json.Decoder(tuple[str, str, str, tuple[tuple[str, str], ...]])
 _Key = tuple[str, str, str, str]
 _Addition = tuple[Scope, Sequence[MetricValue]]
 
@@ -44,18 +43,11 @@ class SqlMetricSeries:
         # Not durable: numbers for looking at, not worth a sync.
         return await self._database.write(lambda session: _add(session, group), durable=False)
 
-    async def page(self, account: str | None, region: str | None, after: str, limit: int) -> Sequence[MetricSeries]:
-        given: list[tuple[str, Sequence[str]]] = []
-        if account is not None:
-            given.append(("account = ?", (account,)))
-        if region is not None:
-            given.append(("region = ?", (region,)))
-        if after:
-            *last, dimensions = _cursor.decode(after)
-            given.append(("(account, region, name, dimensions) > (?, ?, ?, ?)", (*last, _encoded(dimensions))))
-        where = f" WHERE {' AND '.join(condition for condition, _ in given)}" if given else ""
-        params = [value for _, values in given for value in values]
-        sql = f"SELECT {COLUMNS} FROM metric_series{where} ORDER BY account, region, name, dimensions LIMIT ?"
+    async def page(self, account: str | None, region: str | None, after: int, limit: int) -> Sequence[MetricSeries]:
+        given = [("account = ?", account), ("region = ?", region), ("id > ?", after)]
+        where = " AND ".join(condition for condition, value in given if value is not None)
+        params = [value for _, value in given if value is not None]
+        sql = f"SELECT id, {COLUMNS} FROM metric_series WHERE {where} ORDER BY id LIMIT ?"
         rows = await self._database.read_long(lambda session: session.rows(sql, (*params, limit)))
         return [_series(row) for row in rows]
 
@@ -106,8 +98,9 @@ def _encoded(dimensions: Sequence[tuple[str, str]]) -> str:
 
 
 def _series(row: Row) -> MetricSeries:
-    account, region, name, dimensions, unit, samples, total, latest, latest_ms = row
+    number, account, region, name, dimensions, unit, samples, total, latest, latest_ms = row
     return MetricSeries(
+        number=number,
         scope=Scope(account, region),
         name=name,
         dimensions=_dimensions.decode(dimensions),

@@ -14,6 +14,7 @@ from posthouse.ports.mailstore import MessageFilter
 from posthouse.web import (
     admin_events,
     admin_messages,
+    admin_metrics,
     admin_queue,
     admin_records,
     forms,
@@ -259,6 +260,14 @@ def _event_row(logged: LoggedEvent) -> tuple[views.LogEntry, str, str]:
     return views.log_entry(logged), timeline.reply_of(logged.event)[:160], pretty
 
 
+async def metrics(call: Call) -> Response:
+    found = await admin_metrics.metric_page(call, call.query["after"], _SHOWN)
+    shown = sorted(
+        found.metrics, key=lambda each: (each.account, each.region, each.name, sorted(each.dimensions.items()))
+    )
+    return pages.page(call, "metrics.html", metrics=shown, next=found.next)
+
+
 async def accounts(call: Call) -> Response:
     found = await admin_records.accounts_of(call)
     credentials = await admin_records.credentials_of(call)
@@ -312,6 +321,7 @@ def _back(path: str) -> Response:
 _NEXT = Param("next", pattern(forms.NEXT, "a page of the console"), "Where to go after signing in.", "")
 _VIEW = Param("view", choice(View), "The tab to show.")
 _REMOTE = Param("remote", number(0, 1), "Load images from elsewhere.", 0)
+_AFTER_NUMBER = Param("after", number(0, 10**15), "The last one of the page before.", 0)
 _AFTER = Param("after", text(), "The last one of the page before.", "")
 
 PAGES = (
@@ -327,6 +337,7 @@ PAGES = (
     Page("POST", "/console/queue/{message_id}/drop", queue_drop),
     Page("GET", "/console/identities", identities, (_AFTER,)),
     Page("GET", "/console/events", events, _EVENTS),
+    Page("GET", "/console/metrics", metrics, (_AFTER_NUMBER,)),
     Page("GET", "/console/accounts", accounts),
     Page("GET", "/console/login", login_page, (_NEXT,), login=False),
     Page("POST", "/console/login", sign_in, login=False),

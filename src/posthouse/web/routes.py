@@ -9,6 +9,7 @@ from posthouse.web import (
     admin_destinations,
     admin_events,
     admin_messages,
+    admin_metrics,
     admin_queue,
     admin_records,
     admin_suppression,
@@ -195,6 +196,14 @@ ADMIN = (
         admin_suppression.SCOPED,
         status=204,
         errors=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/metrics",
+        admin_metrics.list_metrics,
+        "Series of the embedded stand-in for CloudWatch, in the order they came to be.",
+        admin_metrics.LISTING,
+        views.MetricList,
     ),
     Endpoint(
         "GET",

@@ -465,6 +465,25 @@ class UndeliveredList(msgspec.Struct, frozen=True, kw_only=True):
     next: int | None
 
 
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A series of the embedded stand-in for CloudWatch."""
+
+    account: str
+    region: str
+    name: str
+    dimensions: dict[str, str]
+    unit: str
+    samples: int
+    sum: float
+    latest: float
+    latest_at: Moment
+
+
+class MetricList(msgspec.Struct, frozen=True, kw_only=True):
+    metrics: list[Metric]
+    next: int | None
+
+
 class NotificationList(msgspec.Struct, frozen=True, kw_only=True):
     notifications: list[Notification]
     next: int | None

@@ -69,6 +69,7 @@ CREATE TABLE topic_signing (
 
 -- Series of the embedded stand-in for CloudWatch. dimensions: JSON, name and value in turn, sorted by name.
 CREATE TABLE metric_series (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account TEXT COLLATE "C" NOT NULL,
     region TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
@@ -78,5 +79,5 @@ CREATE TABLE metric_series (
     total DOUBLE PRECISION NOT NULL,
     latest DOUBLE PRECISION NOT NULL,
     latest_ms BIGINT NOT NULL,
-    PRIMARY KEY (account, region, name, dimensions)
+    UNIQUE (account, region, name, dimensions)
 );

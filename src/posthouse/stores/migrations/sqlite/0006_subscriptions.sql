@@ -69,6 +69,7 @@ CREATE TABLE topic_signing (
 
 -- Series of the embedded stand-in for CloudWatch. dimensions: JSON, name and value in turn, sorted by name.
 CREATE TABLE metric_series (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     account TEXT NOT NULL,
     region TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -78,5 +79,5 @@ CREATE TABLE metric_series (
     total REAL NOT NULL,
     latest REAL NOT NULL,
     latest_ms INTEGER NOT NULL,
-    PRIMARY KEY (account, region, name, dimensions)
-) WITHOUT ROWID;
+    UNIQUE (account, region, name, dimensions)
+);
