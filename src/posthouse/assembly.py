@@ -41,7 +41,9 @@ from posthouse.domain.verification import Links
 from posthouse.operations.binding import bound_operations
 from posthouse.operations.context import Context
 from posthouse.operations.subscriptions import Subscribing
+from posthouse.ports.clock import Clock
 from posthouse.ports.credentials import Credential
+from posthouse.ports.http_calls import HttpCalls
 from posthouse.ports.metric_sinks import MetricSinks
 from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
@@ -121,12 +123,14 @@ async def open_context(config: Config) -> AsyncIterator[tuple[Context, Wakeups]]
         stores = await open_stores(config.database.url, config.data_path, clock, wakeups)
         topics = _topics(config, stores, clock)
         streams = _streams(config, clock)
-        receipt = _receipt_ports(config)
+        calls = _calls(config, clock, allow_private=True)
+        receipt = _receipt_ports(config, calls)
         stores.messages = CapturedMessages(stores.messages, lambda: _signing(config, stores))
         try:
             yield _context(config, stores, clock, streams, topics, receipt), wakeups
         finally:
             await receipt.close()
+            await calls.close()
             await streams.close()
             await topics.close()
             await stores.close()
@@ -184,8 +188,16 @@ def _metric_sinks(config: Config, stores: Stores) -> MetricSinks:
     return AwsMetrics(AwsService("cloudwatch", endpoint(config.aws, "cloudwatch")), config.cloudwatch.namespace)
 
 
-def _receipt_ports(config: Config) -> ReceiptPorts:
-    """What receipt rules act on; each by its own backend."""
+def _calls(config: Config, clock: Clock, *, allow_private: bool) -> HttpCalls:
+    """A client for URLs: those of users may be kept from private addresses, the operator's own are not."""
+    from posthouse.adapters.http_calls import AiohttpCalls
+    from posthouse.adapters.resolver import DnsResolver
+
+    return AiohttpCalls(DnsResolver(config.dns.resolvers, clock), allow_private=allow_private)
+
+
+def _receipt_ports(config: Config, calls: HttpCalls) -> ReceiptPorts:
+    """What receipt rules act on; each by its own backend. `calls`: for functions, whose URLs the operator gave."""
     from posthouse.adapters.local_data_keys import LocalDataKeys
     from posthouse.adapters.local_functions import LocalFunctions
     from posthouse.adapters.local_objects import LocalObjects
@@ -196,7 +208,7 @@ def _receipt_ports(config: Config) -> ReceiptPorts:
         objects=LocalObjects(config.data_path / "s3", os.urandom, local.auto_create, local.buckets)
         if config.s3.backend == "local"
         else NoObjects(),
-        functions=LocalFunctions(config.lambda_.functions, local.auto_create, None)
+        functions=LocalFunctions(config.lambda_.functions, local.auto_create, calls)
         if config.lambda_.backend == "local"
         else NoFunctions(),
         data_keys=LocalDataKeys(lambda: _key_for(config, b"data keys"), os.urandom)
@@ -642,8 +654,6 @@ class Process:
         return end
 
     async def _start_subscribers(self, ctx: Context, wakeups: Wakeups) -> End:
-        from posthouse.adapters.http_calls import AiohttpCalls
-        from posthouse.adapters.resolver import DnsResolver
         from posthouse.delivery.owner import is_known_dead, own_name
         from posthouse.publishing.couriers import CourierSettings, Desk
         from posthouse.publishing.envelopes import Envelopes
@@ -652,8 +662,7 @@ class Process:
 
         config, store = self._config, ctx.stores.subscriptions
         host = f"sns.{config.identities.service_domain}"
-        resolver = DnsResolver(config.dns.resolvers, ctx.clock)
-        calls = AiohttpCalls(resolver, allow_private=config.http.allow_private_calls)
+        calls = _calls(config, ctx.clock, allow_private=config.http.allow_private_calls)
         envelopes = Envelopes(
             lambda: open_signer(store, ctx.clock, config.sns.signature_version, host), _topic_links(config)
         )
