@@ -79,6 +79,24 @@ async def test_an_endpoint_subscribes_once(stores: SqlStores) -> None:
     assert await stores.subscriptions.subscribe(theirs, create_topic=True) == theirs
 
 
+async def test_subscribing_again_changes_login_and_form(stores: SqlStores) -> None:
+    await stores.subscriptions.subscribe(wanted(), create_topic=True)
+    changed = Endpoint(url=wanted().endpoint.url, login="ann:new")
+    again = await stores.subscriptions.subscribe(wanted("b", endpoint=changed, raw=True), create_topic=True)
+    assert again == wanted(endpoint=changed, raw=True)
+
+
+async def test_asking_again_for_a_confirmation_gives_a_new_token_with_a_new_life(stores: SqlStores) -> None:
+    store = stores.subscriptions
+    await store.subscribe(wanted(confirmed=False), create_topic=True)
+    later = wanted("b", endpoint=wanted().endpoint, confirmed=False, created_ms=NOW_MS + 9)
+    again = await store.subscribe(later, create_topic=True)
+    assert again is not None
+    assert (again.arn, again.token, again.created_ms) == (wanted().arn, later.token, NOW_MS + 9)
+    assert await store.confirm(MAIL, wanted().token, 0, False) is None
+    assert await store.confirm(MAIL, later.token, NOW_MS + 9, False) is not None
+
+
 async def test_an_unknown_topic_has_no_subscribers_unless_it_is_to_be_created(stores: SqlStores) -> None:
     assert await stores.subscriptions.subscribe(wanted(), create_topic=False) is None
     assert await stores.subscriptions.page(None, None, "", 10) == []

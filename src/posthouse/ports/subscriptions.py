@@ -119,8 +119,9 @@ class SubscriptionStore(Protocol):
     # What people do
 
     async def subscribe(self, wanted: Subscription, create_topic: bool) -> Subscription | None:
-        """The subscription of this endpoint to this topic: the wanted one, or the one that was there, now confirmed
-        where the wanted one is. One that is still to be confirmed is sent its SubscriptionConfirmation (again).
+        """The subscription of this endpoint to this topic: the wanted one, or the one that was there with the login
+        and the form (raw or not) that are wanted now, and confirmed where the wanted one is. One that is still to be
+        confirmed is sent a SubscriptionConfirmation with the token wanted now.
         None where there is no such topic and it is not to be created."""
         ...
 

@@ -125,6 +125,8 @@ class Subscribers:
         if kept.number in self._couriers:  # its lease had run out under it: it goes on under the new one
             return
         courier = Courier(kept, self._desk)
+        if self._stopping.is_set():  # claimed while the others were told
+            courier.leave()
         task = tasks.create_task(self._accompany(kept.number, courier))
         self._couriers[kept.number] = (courier, task, asyncio.get_running_loop().time())
 

@@ -32,9 +32,10 @@ COLUMNS = (
 )
 SELECT = f"SELECT {COLUMNS} FROM subscriptions"
 INSERT = (
-    "INSERT INTO subscriptions (account, topic_arn, arn, endpoint, sealed_login, raw, confirmed, token,"
-    " keeps_to_owner, created_ms, failures, resume_ms, last_failure, last_failure_ms, lease_owner, lease_until_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', 0, '', 0) ON CONFLICT (account, topic_arn, endpoint) DO NOTHING"
+    "INSERT INTO subscriptions (account, topic_arn, endpoint, arn, token, created_ms, sealed_login, raw, confirmed,"
+    " keeps_to_owner, failures, resume_ms, last_failure, last_failure_ms, lease_owner, lease_until_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, NULL, 0, 0, 0, 0, 0, '', 0, '', 0)"
+    " ON CONFLICT (account, topic_arn, endpoint) DO NOTHING"
 )
 INSERT_DELIVERY = (
     "INSERT INTO topic_deliveries (subscription, type, message_id, subject, message, published_ms, attempts, due_ms)"
@@ -80,31 +81,17 @@ class SqlSubscriptions:
     # What people do
 
     async def subscribe(self, wanted: Subscription, create_topic: bool) -> Subscription | None:
-        login = wanted.endpoint.login
-        sealed = self._seal.close(login.encode(), _owner(wanted.arn)) if login else None
         key = (wanted.account, wanted.topic_arn, wanted.endpoint.url)
+        where = "account = ? AND topic_arn = ? AND endpoint = ?"
 
         async def put(session: Session) -> Row | None:
             if create_topic:
-                await session.run(INSERT_TOPIC, (wanted.account, wanted.topic_arn, wanted.created_ms))
+                await session.run(INSERT_TOPIC, (*key[:2], wanted.created_ms))
             elif not await session.rows("SELECT 1 FROM topics WHERE account = ? AND arn = ?", key[:2]):
                 return None
-            await session.run(
-                INSERT,
-                (
-                    *(wanted.account, wanted.topic_arn, wanted.arn, wanted.endpoint.url, sealed),
-                    *(int(wanted.raw), int(wanted.confirmed), wanted.token),
-                    *(int(wanted.keeps_to_owner), wanted.created_ms),
-                ),
-            )
-            where = "account = ? AND topic_arn = ? AND endpoint = ?"
+            await session.run(INSERT, (*key, wanted.arn, wanted.token, wanted.created_ms))
             (row,) = await session.rows(f"{SELECT} WHERE {where}{session.dialect.for_update}", key)
-            there = self._kept(row)
-            if wanted.confirmed and not there.subscription.confirmed:
-                await session.run("UPDATE subscriptions SET confirmed = 1 WHERE id = ?", (there.number,))
-                await session.run(f"DELETE FROM topic_deliveries WHERE {_CONFIRMATIONS}", (there.number,))
-            elif not there.subscription.confirmed:
-                await self._send_confirmation(session, there, wanted.created_ms)
+            await self._renew_subscription(session, self._kept(row), wanted)
             (row,) = await session.rows(f"{SELECT} WHERE {where}", key)
             return row
 
@@ -112,14 +99,27 @@ class SqlSubscriptions:
         self._wakeups.notify(Topic.SUBSCRIBERS)
         return None if row is None else self._kept(row).subscription
 
-    async def _send_confirmation(self, session: Session, there: KeptSubscription, now_ms: int) -> None:
-        """One, however often somebody subscribes; its message id is the last part of the subscription's ARN."""
-        name = there.subscription.arn.rpartition(":")[2]
+    async def _renew_subscription(self, session: Session, there: KeptSubscription, wanted: Subscription) -> None:
+        """Makes the one that is there, new or old, what is wanted now."""
+        login = wanted.endpoint.login
+        sealed = self._seal.close(login.encode(), _owner(there.subscription.arn)) if login else None
+        await session.run(
+            "UPDATE subscriptions SET sealed_login = ?, raw = ? WHERE id = ?", (sealed, int(wanted.raw), there.number)
+        )
+        if there.subscription.confirmed:
+            return
         await session.run(f"DELETE FROM topic_deliveries WHERE {_CONFIRMATIONS}", (there.number,))
-        kind = MessageType.CONFIRMATION.value
+        if wanted.confirmed:
+            await session.run("UPDATE subscriptions SET confirmed = 1 WHERE id = ?", (there.number,))
+            return
+        now_ms, kind = wanted.created_ms, MessageType.CONFIRMATION.value
+        # Its message id is the last part of the subscription's ARN. Whoever was down is asked at once all the same.
+        name = there.subscription.arn.rpartition(":")[2]
         await session.run(INSERT_DELIVERY, (there.number, kind, name, None, "", now_ms, now_ms))
-        # Whoever was given up as dead is asked again at once.
-        await session.run("UPDATE subscriptions SET resume_ms = ? WHERE id = ?", (now_ms, there.number))
+        await session.run(
+            "UPDATE subscriptions SET token = ?, created_ms = ?, resume_ms = ? WHERE id = ?",
+            (wanted.token, now_ms, now_ms, there.number),
+        )
 
     async def confirm(
         self, topic_arn: str, token: str, not_before_ms: int, keeps_to_owner: bool
@@ -130,7 +130,7 @@ class SqlSubscriptions:
                 f"{SELECT} WHERE {where}{session.dialect.for_update}", (token, topic_arn, not_before_ms)
             )
             for row in rows:
-                keep = " , keeps_to_owner = 1" if keeps_to_owner else ""
+                keep = ", keeps_to_owner = 1" if keeps_to_owner else ""
                 await session.run(f"UPDATE subscriptions SET confirmed = 1{keep} WHERE id = ?", row[:1])
                 await session.run(f"DELETE FROM topic_deliveries WHERE {_CONFIRMATIONS}", row[:1])
                 (after,) = await session.rows(f"{SELECT} WHERE id = ?", row[:1])
