@@ -90,7 +90,10 @@ class AwsService:
         `session` makes the session whose credentials are used, once for each `key`; by default those of the chain.
         Raises RoleTrouble where that session's credentials cannot be had.
         """
-        exceptions = await asyncio.to_thread(importlib.import_module, "botocore.exceptions")
+        try:
+            exceptions = await asyncio.to_thread(importlib.import_module, "botocore.exceptions")
+        except ModuleNotFoundError:
+            return Unreached("calling AWS needs `pip install posthouse[aws]`")
         try:
             async with self._client(region, session, key) as client:
                 return Answered(await getattr(client, operation)(**asked))
