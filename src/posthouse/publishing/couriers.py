@@ -173,7 +173,6 @@ class Courier:
                 self._end(Made(delivery.number), "delivered")
             case Again(due_ms):
                 self._end(PutOff(delivery.number, due_ms), "put off")
-                self._dry = False
             case Dead(reason):
                 log.warning(
                     "gave up delivering %s of %s to %s: %s",
@@ -231,6 +230,9 @@ class Courier:
             ends, self._ends = self._ends, []
             await self._desk.store.settle(self._number, ends, self._health, self._desk.clock.now_ms())
             self._taken.difference_update(end.number for end in ends)
+            if any(isinstance(end, PutOff) for end in ends):
+                # The first wait may be none at all.
+                self.tap()
 
     async def bury(self) -> None:
         """Gives up what waits behind too much, and, while the subscriber is down, what has waited as long as all its
