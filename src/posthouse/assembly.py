@@ -575,11 +575,11 @@ class Process:
         return end
 
     async def _start_publishing(self, ctx: Context, wakeups: Wakeups) -> End:
-        from posthouse.adapters.local_metric_sinks import LocalMetricSinks
         from posthouse.delivery.owner import is_known_dead, own_name
         from posthouse.publishing.settings import PublishingSettings
         from posthouse.publishing.worker import PublishingWorker
 
+        metric_sinks = _metric_sinks(self._config, ctx.stores)
         worker = PublishingWorker(
             PublishingSettings(outgoing_ip=_outgoing_ip(self._config), stop_deadline_s=GRACE_S - 1),
             owner=own_name(os.urandom(4).hex()),
@@ -588,7 +588,7 @@ class Process:
             clock=ctx.clock,
             topics=ctx.topics,
             streams=ctx.streams,
-            metric_sinks=LocalMetricSinks(),
+            metric_sinks=metric_sinks,
             forward=None,
             jitter=random.SystemRandom().random,
             is_known_dead=is_known_dead,
@@ -600,6 +600,7 @@ class Process:
         async def end() -> None:
             worker.stop()
             await working
+            await metric_sinks.close()
 
         return end
 
