@@ -8,6 +8,7 @@ import hmac
 import logging
 import os
 import random
+import resource
 import signal
 import socket
 import ssl
@@ -51,6 +52,7 @@ from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Wakeups
 from posthouse.smtp.envelope import Envelope, Peer
+from posthouse.smtp.guests import Guests
 from posthouse.smtp.listener import Door, Limits, Listener, serve_sockets
 from posthouse.smtp.patience import Patience
 from posthouse.stores.open import open_stores
@@ -292,6 +294,7 @@ class Process:
     def __init__(self, config: Config, roles: Sequence[str], sockets: Sockets) -> None:
         self._config, self._roles, self._sockets = config, roles, sockets
         self._metrics = observe.Metrics()
+        self._guests: Guests | None = None
         self._ready = False
         self._stopping = asyncio.Event()
         self._closing = asyncio.Event()
@@ -411,6 +414,7 @@ class Process:
         )
 
     async def _start_submission(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.smtp.failed_logins import FailedLogins
         from posthouse.smtp.submission import SubmissionRules, SubmissionSession, submission_offer
 
         config = self._config
@@ -434,8 +438,10 @@ class Process:
             )
             return await submit_raw(raw, ctx.submission)
 
+        failed_logins = FailedLogins()
+
         def new_session(protocol: ServerProtocol, peer: Peer) -> SubmissionSession:
-            return SubmissionSession(protocol, peer, rules, ctx.stores.credentials, submit)
+            return SubmissionSession(protocol, peer, rules, ctx.stores.credentials, submit, failed_logins)
 
         listeners = []
         for purpose, implicit in (("submission", False), ("submission_tls", True)):
@@ -484,12 +490,11 @@ class Process:
     async def _open_smtp(self, purpose: str, offer: Any, new_session: Any, implicit_tls: bool) -> Listener:
         smtp = self._config.smtp
         door = Door(offer, new_session, _smtp_tls(self._config), implicit_tls, smtp.proxy_protocol)
-        limits = Limits(
-            connections=smtp.max_connections,
-            connections_per_client=smtp.max_connections_per_client,
-            patience=Patience(idle_s=smtp.idle_seconds),
-        )
-        return await serve_sockets(list(self._sockets[purpose]), door, limits)
+        patience = Patience(idle_s=smtp.idle_seconds, barren_s=max(900.0, 3 * smtp.idle_seconds))
+        limits = Limits(connections=_connections(smtp.max_connections), patience=patience)
+        if self._guests is None:
+            self._guests = Guests(limits.connections, smtp.max_connections_per_client)
+        return await serve_sockets(list(self._sockets[purpose]), door, limits, self._guests)
 
     # -- engines
 
@@ -882,6 +887,16 @@ def _draining(listeners: Sequence[Listener]) -> End:
         await asyncio.gather(*(listener.drain(GRACE_S) for listener in listeners))
 
     return end
+
+
+def _connections(asked: int) -> int:
+    """As many SMTP sessions as asked for, and as the files allow that a process may have open: a part of them stays
+    for the database, blobs, deliveries and HTTP."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = asked if files == resource.RLIM_INFINITY else files - min(2000, files // 4)
+    if room < asked:
+        log.info("smtp.max_connections is %d, but no more than %d fit the open files allowed", asked, room)
+    return min(asked, room)
 
 
 def _smtp_tls(config: Config) -> ssl.SSLContext:

@@ -219,8 +219,12 @@ class Smtp:
     tls_cert: str | None = setting(TEXT, None, "PEM file; self-signed and made at first start when not set")
     tls_key: str | None = setting(TEXT, None, "PEM file")
     proxy_protocol: bool = setting(BOOLEAN, False, "expect a PROXY protocol header on every SMTP connection")
-    max_connections: int = setting(whole(1, 1_000_000), 10_000, "SMTP sessions of one process")
-    max_connections_per_client: int = setting(whole(1, 1_000_000), 1000, "of these, from one address", 100)
+    max_connections: int = setting(
+        whole(1, 1_000_000), 20_000, "SMTP sessions of one process; when full, idle ones make way for new ones"
+    )
+    max_connections_per_client: int = setting(
+        whole(1, 1_000_000), 1000, "of these, from one address (one /64 of IPv6); loopback may have all", 100
+    )
     idle_seconds: float = setting(number(1, 3600), 300, "a silent session is ended after so long (RFC 5321 4.5.3.2)")
 
 

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ GRACE_S = 10.0
 RESTART_WAIT_S = 0.5
 TOO_MANY_DEATHS, TOO_MANY_DEATHS_S = 10, 20.0
 """Children that end so often do not end by accident."""
+MOST_FILES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 Sockets = Mapping[str, Sequence[socket.socket]]
@@ -103,6 +105,18 @@ def _beside(at: Listen, stream: socket.socket) -> socket.socket:
     except OSError as error:
         raise OSError(f"cannot listen on {at} (UDP): {error.strerror or error}") from None
     return bound
+
+
+def raise_file_limit() -> None:
+    """As many open files as the system lets us have: every connection is one, and the usual start value is 1,024.
+
+    Inherited by the children.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def supervise(plans: Sequence[ProcessPlan], work: Callable[[ProcessPlan], int]) -> int:

@@ -12,6 +12,8 @@ from posthouse.domain.scope import Caller, Scope
 from posthouse.ports.credentials import Credential
 from posthouse.smtp.certificates import self_signed, server_context
 from posthouse.smtp.envelope import Envelope
+from posthouse.smtp.failed_logins import FailedLogins
+from posthouse.smtp.guests import Guests
 from posthouse.smtp.inbound import InboundSession, inbound_offer
 from posthouse.smtp.listener import Door, Limits, Listener, serve_sockets
 from posthouse.smtp.patience import Patience
@@ -67,11 +69,13 @@ def tls_of(directory: Path) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def open_door(door: Door, behind: Behind, limits: Limits | None = None) -> AsyncIterator[Behind]:
+async def open_door(
+    door: Door, behind: Behind, limits: Limits | None = None, guests: Guests | None = None
+) -> AsyncIterator[Behind]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         behind.port = bound.getsockname()[1]
-        behind.listener = await serve_sockets([bound], door, limits)
+        behind.listener = await serve_sockets([bound], door, limits, guests)
         try:
             yield behind
         finally:
@@ -82,9 +86,10 @@ def submission(
     behind: Behind, tls: ssl.SSLContext, *, implicit: bool = False, proxy: bool = False, plain_auth: bool = False
 ) -> Door:
     offer = submission_offer("mx.example.com", starttls=not implicit, allow_plain_auth=plain_auth)
+    failed = FailedLogins()
     return Door(
         offer,
-        lambda protocol, peer: SubmissionSession(protocol, peer, RULES, behind, behind.submit),
+        lambda protocol, peer: SubmissionSession(protocol, peer, RULES, behind, behind.submit, failed),
         tls,
         implicit_tls=implicit,
         proxy_protocol=proxy,

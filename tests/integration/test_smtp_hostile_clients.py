@@ -129,6 +129,26 @@ async def test_garbage_instead_of_a_handshake_ends_the_connection(tmp_path: Path
         assert b"220" not in await wire.rest()
 
 
+async def test_a_client_that_guesses_passwords_waits_longer_and_longer_and_others_do_not(tmp_path: Path) -> None:
+    behind = Behind()
+    guess = b"AUTH PLAIN AEFLSUFLTk9XTgB3cm9uZw==\r\n"
+    async with open_door(submission(behind, tls_of(tmp_path), plain_auth=True, proxy=True), behind):
+        guesser, other = [await Wire.connect(behind.port) for _ in range(2)]
+        for wire, address in ((guesser, "192.0.2.7"), (other, "192.0.2.8")):
+            await wire.ask(f"PROXY TCP4 {address} 192.0.2.9 1 25\r\n".encode())
+            await wire.ask(b"EHLO x\r\n")
+        for _ in range(3):
+            assert (await guesser.ask(guess)).startswith("535 ")
+        assert (await guesser.ask(guess)).startswith("421 ")
+        guesser = await Wire.connect(behind.port)
+        await guesser.ask(b"PROXY TCP4 192.0.2.7 192.0.2.9 1 25\r\n")
+        await guesser.ask(b"EHLO x\r\n")
+        waiting = asyncio.create_task(guesser.ask(guess))
+        assert (await other.ask(guess)).startswith("535 ")
+        assert not waiting.done()
+        assert (await waiting).startswith("535 ")
+
+
 async def test_giant_lines_cost_nothing_and_the_session_goes_on() -> None:
     behind = Behind()
     async with open_door(inbound(behind), behind):

@@ -6,7 +6,7 @@ from posthouse.wire.smtp_server import Offer, ServerProtocol
 
 OK = reply(250, "Ok")
 
-OFFER = Offer(hostname="mx.example.com", max_size=1000, starttls=True, auth="always", dsn=True)
+OFFER = Offer(hostname="mx.example.com", max_size=1000, starttls=True, auth="always")
 
 
 class Player:

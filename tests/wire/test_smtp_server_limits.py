@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.wire.smtp_server_player import OFFER, in_transaction, play
 
+from posthouse.wire.smtp_reply import reply
 from posthouse.wire.smtp_server import MAX_AUTH_LINE, MAX_ENVELOPE_LINE, MAX_LINE
 
 
@@ -81,6 +82,27 @@ def test_failed_logins_count_as_bad_commands() -> None:
     assert player.codes()[1:] == [535, 535, 421]
 
 
+def test_a_fourth_guess_at_a_password_is_not_even_looked_at() -> None:
+    player = play(b"EHLO x\r\n" + b"AUTH PLAIN AGdvb2QAd3Jvbmc=\r\n" * 3 + b"AUTH PLAIN AGdvb2QAc2VjcmV0\r\n")
+    assert player.codes()[1:] == [535, 535, 535, 421]
+    assert player.protocol.closed
+    assert player.log == ["login good wrong"] * 3
+
+
+def test_starttls_does_not_forgive_failed_logins() -> None:
+    player = play(b"EHLO x\r\n" + b"AUTH PLAIN AGdvb2QAd3Jvbmc=\r\n" * 3 + b"STARTTLS\r\n")
+    assert player.hear(b"EHLO x\r\nAUTH PLAIN AGdvb2QAc2VjcmV0\r\n").codes()[-1] == 421
+
+
+def test_a_door_may_have_its_own_words_for_what_is_no_mailbox() -> None:
+    own = replace(OFFER, invalid_sender=reply(501, "no sender"), invalid_recipient=reply(501, "no recipient"))
+    said = b"EHLO x\r\nMAIL FROM:<user>\r\nMAIL FROM:<>\r\nMAIL FROM:<a@b.example> X=y\r\nMAIL FROM:<a@b.example>\r\n"
+    said += b"RCPT TO:<user>\r\nRCPT TO:<a@b.example> NOTIFY=NEVER\r\n"
+    assert play(said, offer=own).codes() == [250, 501, 501, 555, 250, 501, 555]
+    assert b"501 no sender\r\n501 no sender\r\n" in play(said, offer=own).said
+    assert play(said).codes() == [250, 553, 250, 503, 503, 553, 555]
+
+
 def test_commands_that_bring_no_message_close_the_connection_in_the_end() -> None:
     player = play(b"NOOP\r\n" * 9, offer=replace(OFFER, max_idle_commands=3))
     assert player.codes() == [250, 250, 250, 421]
@@ -108,7 +130,7 @@ def test_ehlo_keeps_the_login_and_ends_the_transaction() -> None:
 def test_authentication_is_not_offered_before_tls_where_it_needs_tls() -> None:
     player = play(b"EHLO x\r\nAUTH PLAIN AGdvb2QAc2VjcmV0\r\n", offer=replace(OFFER, auth="over_tls"))
     assert b"AUTH" not in player.said.split(b"250 Ok")[0]
-    assert player.codes() == [250, 538]
+    assert player.said.endswith(b"530 Must issue a STARTTLS command first\r\n")
     assert player.log == []
     player.hear(b"STARTTLS\r\n").hear(b"EHLO x\r\nAUTH PLAIN AGdvb2QAc2VjcmV0\r\n")
     assert b"250-AUTH PLAIN LOGIN" in player.said

@@ -17,7 +17,7 @@ from posthouse import __version__, observe
 from posthouse.cli.failure import Failed
 from posthouse.cli.options import Invocation, scoped
 from posthouse.config import ROLES, Config, Listen
-from posthouse.serve import ProcessPlan, Sockets, bind, plan_processes, supervise
+from posthouse.serve import ProcessPlan, Sockets, bind, plan_processes, raise_file_limit, supervise
 
 ALWAYS_LOADED = ("posthouse.assembly", "uvloop", "cryptography.hazmat.primitives.ciphers.aead")
 LOADED_FOR = {
@@ -117,4 +117,5 @@ def run_node(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
     def work(plan: ProcessPlan) -> int:
         return run_process(config, plan.roles, sockets)
 
+    raise_file_limit()
     return supervise(plan_processes(config, roles, os.cpu_count() or 1), work)

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from posthouse.smtp import replies
 from posthouse.smtp.patience import Deadlines, Patience
-from posthouse.smtp.stream import Draining, Stream
+from posthouse.smtp.stream import Draining, MakingWay, Stream
 from posthouse.wire.smtp_events import NEED_DATA, Answered, Login, Mail, Message, NeedData, Question, Rcpt, StartTls
 from posthouse.wire.smtp_reply import Reply
 from posthouse.wire.smtp_server import ServerProtocol
 
 log = logging.getLogger("posthouse.smtp")
 
-SMALL_MESSAGE = 262_144
+SMALL_MESSAGE = 32_768
 """Octets below which a message does not count against the shared memory of all messages under way."""
 
 
@@ -31,18 +31,20 @@ class MessageMemory:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held: dict[Stream, int] = {}
+        self._total = 0
 
     def hold(self, stream: Stream, octets: int) -> bool:
         """Notes what `stream` holds now; False where there is no room for it."""
         if octets <= SMALL_MESSAGE:
-            self._held.pop(stream, None)
+            self.release(stream)
             return True
+        self._total += octets - self._held.get(stream, 0)
         self._held[stream] = octets
-        return sum(self._held.values()) <= self._limit
+        return self._total <= self._limit
 
     def release(self, stream: Stream) -> None:
-        """The connection is over."""
-        self._held.pop(stream, None)
+        """The message is over, or the connection."""
+        self._total -= self._held.pop(stream, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ class Conversation:
         except TimeoutError:
             # A message that is refused already gets that refusal: its sender waits for an answer, not for an end.
             last_word = (protocol.refusal or replies.TIMEOUT).render()
-        except Draining:
-            stream.write(replies.SHUTTING_DOWN.render())
+        except (Draining, MakingWay) as reason:
+            stream.write((replies.MAKE_WAY if isinstance(reason, MakingWay) else replies.SHUTTING_DOWN).render())
             stream.close()
             return
         except OSError as error:  # the connection broke, or the TLS handshake failed (ssl.SSLError is one of these)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from posthouse.wire.smtp_events import Message, Rcpt
+from posthouse.wire.smtp_events import Message
 from posthouse.wire.smtp_server import ServerProtocol
 from posthouse.wire.smtp_text import MailParameters
 
@@ -26,8 +26,8 @@ class Envelope:
 
     mail_from: str
     """The reverse path; an empty string for ``<>``."""
-    rcpts: tuple[Rcpt, ...]
-    """Each with its DSN parameters."""
+    rcpt_to: tuple[str, ...]
+    """The forward paths, in the order given."""
     parameters: MailParameters
     client_ip: str
     client_name: str
@@ -37,17 +37,12 @@ class Envelope:
     cipher: str
     """TLS version and cipher suite; empty in the clear."""
 
-    @property
-    def rcpt_to(self) -> tuple[str, ...]:
-        """The forward paths, in the order given."""
-        return tuple(rcpt.path for rcpt in self.rcpts)
-
 
 def envelope_of(message: Message, protocol: ServerProtocol, peer: Peer) -> Envelope:
     """The envelope of a message that has just come."""
     return Envelope(
         mail_from=message.mail.path,
-        rcpts=message.rcpts,
+        rcpt_to=tuple([rcpt.path for rcpt in message.rcpts]),
         parameters=message.mail.parameters,
         client_ip=peer.client_ip,
         client_name=protocol.client_name,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.smtp import replies
 from posthouse.smtp.envelope import Envelope, Peer, envelope_of
 from posthouse.wire.smtp_events import Login, Mail, Message, Question, Rcpt
@@ -51,8 +52,15 @@ class InboundSession:
                 return replies.CREDENTIALS_INVALID
 
     async def _take(self, message: Message) -> Reply:
-        return replies.accepted(await self._accept(envelope_of(message, self._protocol, self._peer), message.content))
+        try:
+            message_id = await self._accept(envelope_of(message, self._protocol, self._peer), message.content)
+        except StoreUnavailable as error:
+            return replies.store_unavailable(error)
+        return replies.accepted(message_id)
 
 
 async def _awaited(verdict: Awaitable[Reply | None]) -> Reply:
-    return await verdict or RECIPIENT_OK
+    try:
+        return await verdict or RECIPIENT_OK
+    except StoreUnavailable as error:
+        return replies.store_unavailable(error)

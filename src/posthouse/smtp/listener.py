@@ -2,19 +2,18 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from posthouse.smtp import replies
 from posthouse.smtp.conversation import Conversation, MessageMemory, Session, Terms
 from posthouse.smtp.envelope import Peer
+from posthouse.smtp.guests import Guests
 from posthouse.smtp.patience import Patience
-from posthouse.smtp.stream import Stream
+from posthouse.smtp.stream import Stream, ip_of
 from posthouse.wire import proxy_protocol
 from posthouse.wire.smtp_server import Offer, ServerProtocol
 
@@ -29,7 +28,7 @@ class Limits:
 
     connections: int = 20_000
     connections_per_client: int = 500
-    """By IP address; 0 for no limit. Not held against loopback, where a balancer or a test may be."""
+    """See `guests.Guests`."""
     message_memory: int = 268_435_456
     """Octets of all large messages that are arriving or being stored."""
     patience: Patience = field(default_factory=Patience)
@@ -52,13 +51,12 @@ class Door:
 class Listener:
     """A door that is open. Made by `serve_sockets`."""
 
-    def __init__(self, door: Door, limits: Limits) -> None:
-        self._door, self._limits = door, limits
+    def __init__(self, door: Door, limits: Limits, guests: Guests) -> None:
+        self._door, self._limits, self._guests = door, limits, guests
         self._terms = Terms(limits.patience, MessageMemory(limits.message_memory), door.tls)
         self._servers: list[asyncio.Server] = []
         self._acceptors: list[asyncio.Task[None]] = []
         self._streams: dict[Stream, asyncio.Task[None]] = {}
-        self._by_client: Counter[str] = Counter()
         self._welcomes: set[asyncio.Task[None]] = set()
         self._draining = False
         self._deserted = asyncio.Event()
@@ -77,7 +75,8 @@ class Listener:
                 bound.listen(BACKLOG)
                 self._acceptors.append(loop.create_task(self._accept_with_preface(bound)))
             else:
-                self._servers.append(await loop.create_server(self._new_stream, sock=bound, backlog=BACKLOG))
+                made = await loop.create_server(lambda: Stream(self._admit, self._end), sock=bound, backlog=BACKLOG)
+                self._servers.append(made)
 
     async def drain(self, timeout_s: float) -> None:
         """Stops accepting, says 421 to idle clients, lets messages under way finish, and after `timeout_s` hangs up."""
@@ -101,32 +100,26 @@ class Listener:
 
     # -- connections
 
-    def _new_stream(self, client_ip: str = "") -> Stream:
-        return Stream(self._begin, self._end, client_ip=client_ip)
-
-    def _begin(self, stream: Stream) -> None:
-        if self._draining or not self._has_room(stream.client_ip):
+    def _admit(self, stream: Stream) -> None:
+        if self._draining or not self._guests.enter(stream.client_ip):
             stream.write((replies.SHUTTING_DOWN if self._draining else replies.TOO_MANY_CONNECTIONS).render())
             stream.close()
             return
-        self._by_client[stream.client_ip] += 1
+        self._begin(stream)
+
+    def _begin(self, stream: Stream) -> None:
+        """A conversation with somebody who has entered."""
         protocol = ServerProtocol(self._door.offer, tls=self._door.implicit_tls)
         session = self._door.new_session(protocol, stream)
         task = asyncio.get_running_loop().create_task(Conversation(stream, protocol, session, self._terms).run())
         self._streams[stream] = task
+        self._guests.seat(stream)
         self._deserted.clear()
-
-    def _has_room(self, client_ip: str) -> bool:
-        if len(self._streams) >= self._limits.connections:
-            return False
-        most = self._limits.connections_per_client
-        return not most or self._by_client[client_ip] < most or _is_loopback(client_ip)
 
     def _end(self, stream: Stream) -> None:
         if self._streams.pop(stream, None) is not None:
-            self._by_client[stream.client_ip] -= 1
-            if not self._by_client[stream.client_ip]:
-                del self._by_client[stream.client_ip]
+            self._guests.unseat(stream)
+            self._guests.leave(stream.client_ip)
             if not self._streams:
                 self._deserted.set()
 
@@ -138,25 +131,26 @@ class Listener:
         with bound:
             while True:
                 try:
-                    connection, _ = await loop.sock_accept(bound)
+                    connection, address = await loop.sock_accept(bound)
                 except OSError as error:  # no file descriptors left, or the client is gone already
                     log.warning("accept failed: %s", error)
                     await asyncio.sleep(0.1)
                     continue
-                if len(self._welcomes) + len(self._streams) >= self._limits.connections:
+                if len(self._welcomes) >= self._limits.connections:
                     connection.close()
                     continue
-                task = loop.create_task(self._welcome(connection))
+                task = loop.create_task(self._welcome(connection, ip_of(address)))
                 self._welcomes.add(task)
                 task.add_done_callback(self._welcomes.discard)
 
-    async def _welcome(self, connection: socket.socket) -> None:
+    async def _welcome(self, connection: socket.socket, peer_ip: str) -> None:
         try:
             connection.setblocking(False)
             async with asyncio.timeout(self._limits.patience.handshake_s):
-                await self._take_preface(connection)
+                named = await _read_proxy_header(connection) if self._door.proxy_protocol else None
+                await self._admit_with_preface(connection, named or peer_ip)
         except proxy_protocol.MalformedHeader as error:
-            log.warning("connection without a valid PROXY header dropped: %s", error)
+            log.warning("connection from %s without a valid PROXY header dropped: %s", peer_ip, error)
             connection.close()
         except OSError as error:  # TimeoutError and ssl.SSLError among them
             log.debug("connection ended before its greeting: %s", error)
@@ -165,19 +159,42 @@ class Listener:
             connection.close()
             raise
 
-    async def _take_preface(self, connection: socket.socket) -> None:
-        client_ip = await _read_proxy_header(connection) if self._door.proxy_protocol else None
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: self._new_stream(client_ip or ""),
-            connection,
-            ssl=self._door.tls if self._door.implicit_tls else None,
-            ssl_handshake_timeout=self._limits.patience.handshake_s if self._door.implicit_tls else None,
-        )
+    async def _admit_with_preface(self, connection: socket.socket, client_ip: str) -> None:
+        """Counts the client from here on: half a handshake takes as much room as a conversation."""
+        if not self._guests.enter(client_ip):
+            if not self._door.implicit_tls:
+                with contextlib.suppress(OSError):
+                    connection.send(replies.TOO_MANY_CONNECTIONS.render())
+            connection.close()
+            return
+        begun = False
+
+        def begin(stream: Stream) -> None:
+            nonlocal begun
+            begun = True
+            self._begin(stream)
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Stream(begin, self._end, client_ip=client_ip),
+                connection,
+                ssl=self._door.tls if self._door.implicit_tls else None,
+                ssl_handshake_timeout=self._limits.patience.handshake_s if self._door.implicit_tls else None,
+            )
+        finally:
+            if not begun:
+                self._guests.leave(client_ip)
 
 
-async def serve_sockets(sockets: list[socket.socket], door: Door, limits: Limits | None = None) -> Listener:
-    """Opens a door on bound stream sockets (they may be shared with other processes). Raises OSError."""
-    listener = Listener(door, limits or Limits())
+async def serve_sockets(
+    sockets: list[socket.socket], door: Door, limits: Limits | None = None, guests: Guests | None = None
+) -> Listener:
+    """Opens a door on bound stream sockets (they may be shared with other processes). `guests`: the list that this
+    process's doors share. Raises OSError."""
+    limits = limits or Limits()
+    if guests is None:
+        guests = Guests(limits.connections, limits.connections_per_client)
+    listener = Listener(door, limits, guests)
     await listener.open(sockets)
     return listener
 
@@ -192,9 +209,3 @@ async def _read_proxy_header(connection: socket.socket) -> str | None:
             raise ConnectionResetError("closed within the PROXY header")
         header += piece
     return proxy_protocol.client_ip(header)
-
-
-def _is_loopback(client_ip: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(client_ip).is_loopback
-    return False

@@ -9,12 +9,16 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-READ_AHEAD = 262_144
+READ_AHEAD = 65_536
 """Octets that may wait here while a session is busy; beyond, the socket is left unread."""
 
 
 class Draining(Exception):
     """The server is about to stop, and the client was not in the midst of a message."""
+
+
+class MakingWay(Exception):
+    """There are too many connections, and this one had nothing to say."""
 
 
 class Stream(asyncio.Protocol):
@@ -44,6 +48,7 @@ class Stream(asyncio.Protocol):
         self._interruptible = False
         self._hear: Callable[[bytes], bool] = lambda _: False
         self._deadline = 0.0
+        self._silent_since = 0.0
         self._look_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._out: list[bytes] = []
@@ -54,7 +59,7 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self.client_ip = self.client_ip or _ip_of(transport.get_extra_info("peername"))
+        self.client_ip = self.client_ip or ip_of(transport.get_extra_info("peername"))
         self._note_cipher()
         self._opened(self)
 
@@ -112,6 +117,7 @@ class Stream(asyncio.Protocol):
     def expect(self, deadline: float, *, interruptible: bool) -> None:
         """Until when more must come, and whether `drain` may end the waiting."""
         self._interruptible = interruptible
+        self._silent_since = self.now
         self._watch(deadline)
 
     async def listen(self, hear: Callable[[bytes], bool]) -> bool:
@@ -197,6 +203,14 @@ class Stream(asyncio.Protocol):
         if self._interruptible and self._reader is not None and not self._reader.done():
             self._reader.set_exception(Draining())
 
+    def leave_if_idle(self, for_s: float) -> bool:
+        """Ends the conversation if nothing is under way and nothing was said for so long; whether it does."""
+        reader = self._reader
+        if reader is None or reader.done() or not self._interruptible or self.now - self._silent_since < for_s:
+            return False
+        reader.set_exception(MakingWay())
+        return True
+
     async def say_goodbye(self, last_word: bytes, patience_s: float) -> None:
         """Sends the last reply and closes, once the client has read it or `patience_s` is over.
 
@@ -249,7 +263,7 @@ class Stream(asyncio.Protocol):
             waiting.set_exception(TimeoutError())
 
 
-def _ip_of(peername: object) -> str:
+def ip_of(peername: object) -> str:
     """The client's address without port; an IPv4 address as such where the socket speaks IPv6."""
     if not isinstance(peername, tuple) or not peername:
         return ""

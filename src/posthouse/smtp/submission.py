@@ -1,18 +1,22 @@
 """The submission door: SES's SMTP interface (SES reference 23; RFC 6409 where that is silent)."""
 
+import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from posthouse.domain.scope import Caller, Scope
 from posthouse.model.errors import ServiceError
 from posthouse.ports.credentials import Credentials
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.smtp import replies
 from posthouse.smtp.envelope import Envelope, Peer, envelope_of
+from posthouse.smtp.failed_logins import FailedLogins
 from posthouse.wire.smtp_events import Login, Mail, Message, Question, Rcpt
 from posthouse.wire.smtp_password import region_of
 from posthouse.wire.smtp_reply import Reply
-from posthouse.wire.smtp_server import Offer, ServerProtocol
+from posthouse.wire.smtp_server import TLS_FIRST, Offer, ServerProtocol
 
 MAX_SIZE = 10_485_760
 """Octets of a message (SES reference 10.2)."""
@@ -35,16 +39,15 @@ class SubmissionRules:
     """False: logging in is optional and every user and password is good (`auth.mode = open`)."""
 
 
-def submission_offer(
-    hostname: str, *, starttls: bool, allow_plain_auth: bool, max_size: int = MAX_SIZE, dsn: bool = True
-) -> Offer:
+def submission_offer(hostname: str, *, starttls: bool, allow_plain_auth: bool, max_size: int = MAX_SIZE) -> Offer:
     """What the submission door announces. `allow_plain_auth`: AUTH is offered before TLS too (dev profile only)."""
     return Offer(
         hostname=hostname,
         max_size=max_size,
         starttls=starttls,
         auth="always" if allow_plain_auth else "over_tls",
-        dsn=dsn,
+        invalid_sender=replies.INVALID_SENDER,
+        invalid_recipient=replies.INVALID_RECIPIENT,
     )
 
 
@@ -52,23 +55,41 @@ class SubmissionSession:
     """Answers one client of the submission door."""
 
     def __init__(
-        self, protocol: ServerProtocol, peer: Peer, rules: SubmissionRules, credentials: Credentials, submit: Submit
+        self,
+        protocol: ServerProtocol,
+        peer: Peer,
+        rules: SubmissionRules,
+        credentials: Credentials,
+        submit: Submit,
+        failed_logins: FailedLogins,
     ) -> None:
         self._protocol, self._peer, self._rules = protocol, peer, rules
-        self._credentials, self._submit = credentials, submit
-        self._caller = None if rules.auth_required else Caller(rules.default_scope, "", peer.client_ip)
+        self._credentials, self._submit, self._failed_logins = credentials, submit, failed_logins
+        self._logged_in: Caller | None = None
 
     def answer(self, question: Question) -> Reply | Awaitable[Reply]:
         """At once for an envelope: SES judges addresses and rights at the end of DATA, not before."""
         match question:
             case Mail():
-                return replies.AUTHENTICATION_REQUIRED if self._caller is None else replies.OK
+                return replies.OK if self._caller is not None else self._login_first
             case Rcpt():
                 return replies.OK
             case Message():
                 return self._take(question)
             case Login():
                 return self._log_in(question)
+
+    @property
+    def _caller(self) -> Caller | None:
+        """Whose mail it is. A login from before STARTTLS is forgotten, as all that was said then (RFC 3207 4.2)."""
+        if self._protocol.user:
+            return self._logged_in
+        return None if self._rules.auth_required else Caller(self._rules.default_scope, "", self._peer.client_ip)
+
+    @property
+    def _login_first(self) -> Reply:
+        in_the_clear = self._protocol.offer.auth == "over_tls" and not self._protocol.tls
+        return TLS_FIRST if in_the_clear else replies.AUTHENTICATION_REQUIRED
 
     async def _take(self, message: Message) -> Reply:
         caller = self._caller
@@ -78,13 +99,20 @@ class SubmissionSession:
             message_id = await self._submit(caller, envelope.mail_from, envelope.rcpt_to, message.content, envelope)
         except ServiceError as error:
             return replies.of_error(error)
+        except StoreUnavailable as error:
+            return replies.store_unavailable(error)
         return replies.accepted(message_id)
 
     async def _log_in(self, login: Login) -> Reply:
-        scope = await self._scope_of(login)
+        try:
+            scope = await self._scope_of(login)
+        except StoreUnavailable as error:
+            replies.store_unavailable(error)
+            return replies.CANNOT_AUTHENTICATE_NOW
         if scope is None or login.authorization_id not in ("", login.user):
+            await asyncio.sleep(self._failed_logins.note(self._peer.client_ip, time.monotonic()))
             return replies.CREDENTIALS_INVALID
-        self._caller = Caller(scope, login.user, self._peer.client_ip)
+        self._logged_in = Caller(scope, login.user, self._peer.client_ip)
         return replies.AUTHENTICATED
 
     async def _scope_of(self, login: Login) -> Scope | None:

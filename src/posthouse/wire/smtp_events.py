@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from posthouse.wire.smtp_reply import Reply
-from posthouse.wire.smtp_text import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS, MailParameters, RcptParameters
+from posthouse.wire.smtp_text import NO_MAIL_PARAMETERS, MailParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ class Rcpt:
 
     path: str
     """The forward path: a mailbox, or ``Postmaster`` in any case."""
-    parameters: RcptParameters = NO_RCPT_PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)

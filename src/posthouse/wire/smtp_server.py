@@ -5,7 +5,7 @@ to the client. The protocol answers what needs no knowledge of mail by itself (`
 order); MAIL, RCPT, a whole message and a login are asked of whoever holds the session.
 
 Extensions: PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), STARTTLS (3207), AUTH PLAIN and LOGIN (4954),
-ENHANCEDSTATUSCODES (2034), DSN (3461). Not here: SMTPUTF8, CHUNKING, LMTP; clocks and deadlines (smtp/).
+ENHANCEDSTATUSCODES (2034). Not here: DSN, SMTPUTF8, CHUNKING, LMTP; clocks and deadlines (smtp/).
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from posthouse.wire import smtp_auth
 from posthouse.wire.smtp_body import TOO_LONG, BareNewlines, Body
 from posthouse.wire.smtp_events import NEED_DATA, Answered, Event, Login, Mail, Message, Question, Rcpt, StartTls
 from posthouse.wire.smtp_reply import Reply, reply
-from posthouse.wire.smtp_text import Refused, mail_parameters, rcpt_parameters, take_path
+from posthouse.wire.smtp_text import NoMailbox, Refused, mail_parameters, refuse_parameters, take_path
 
 FRESH: Final = "fresh"
 READY: Final = "ready"
@@ -41,7 +41,8 @@ NEXT: Final = {
 MAX_LINE: Final = 512
 """Octets of a command line with its CRLF (RFC 5321 4.5.3.1.4)."""
 MAX_ENVELOPE_LINE: Final = 2048
-"""The same for MAIL and RCPT: 512, and what SIZE (26), BODY (17), AUTH (500), RET and ENVID (124), ORCPT (500) add."""
+"""The same for MAIL and RCPT: 512, and what SIZE (26), BODY (17) and AUTH (500) add; and room for parameters of other
+servers, so that they are refused by name (555) and not for their length."""
 MAX_AUTH_LINE: Final = 12288
 """The same for AUTH and what follows it (RFC 4954 section 4)."""
 MAX_HELLO: Final = 255
@@ -59,11 +60,16 @@ class Offer:
     max_recipients: int = 1000
     starttls: bool = False
     auth: Literal["never", "over_tls", "always"] = "never"
-    dsn: bool = False
     bare_newlines: BareNewlines = "accept"
     """For bare CR and LF away from dots. Naive clients submit them; beside a lone dot they are always refused."""
+    invalid_sender: Reply | None = None
+    """To a reverse path that is no mailbox, ``<>`` included; None: the protocol's own words, and ``<>`` is taken."""
+    invalid_recipient: Reply | None = None
+    """To a forward path that is no mailbox; None: the protocol's own words."""
     max_errors: int = 20
     """Bad commands and failed logins before the connection is closed."""
+    max_failed_logins: int = 3
+    """Of these, logins: a fourth is not even looked at. Clients that try PLAIN and then LOGIN fail twice."""
     max_idle_commands: int = 1000
     """Commands that bring no message nearer (NOOP, RSET, refused recipients), counted anew with each message."""
 
@@ -91,7 +97,8 @@ MAIL_SYNTAX = Answered(reply(501, "Syntax: MAIL FROM:<address>", "5.5.4"))
 RCPT_SYNTAX = Answered(reply(501, "Syntax: RCPT TO:<address>", "5.5.4"))
 NO_RECIPIENT = Answered(reply(501, "RCPT needs an address", "5.1.3"))
 TOO_MANY_RECIPIENTS = Answered(reply(452, "Too many recipients", "4.5.3"))
-ENCRYPTION_REQUIRED = Answered(reply(538, "Encryption required for authentication: use STARTTLS", "5.7.11"))
+# Observed at SES, for AUTH and for MAIL; the code and words of RFC 3207 section 4.
+TLS_FIRST = reply(530, "Must issue a STARTTLS command first")
 TOO_MANY_ERRORS = reply(421, "Too many errors", "4.7.0")
 
 _CONTROLS = bytes(range(32)) + b"\x7f"
@@ -111,11 +118,14 @@ class ServerProtocol:
         """Who logged in, as the client wrote it."""
         self.completed = 0
         """Lines and messages taken so far: tells one half-received line from the next."""
+        self.messages = 0
+        """Messages that came to their end, taken or refused."""
         self._buffer = b""
         self._at = 0
         self._skipping = False
         self._closing = False
         self._errors = 0
+        self._failed_logins = 0
         self._idle_commands = 0
         self._asked: Question | None = None
         self._forget()
@@ -229,7 +239,9 @@ class ServerProtocol:
             self._end_transaction()
         elif not answer.ok:
             self._idle_commands += 1
-            self._errors += isinstance(asked, Login)
+            if isinstance(asked, Login):
+                self._errors += 1
+                self._failed_logins += answer.permanent
         elif isinstance(asked, Rcpt):
             self._state = NEXT[self._state, b"RCPT"]
             self._rcpts.append(asked)
@@ -334,8 +346,6 @@ class ServerProtocol:
     def _keywords(self) -> list[str]:
         offer = self.offer
         keywords = ["8BITMIME", f"SIZE {offer.max_size}", "PIPELINING", "ENHANCEDSTATUSCODES"]
-        if offer.dsn:
-            keywords.append("DSN")
         if self._offers_tls:
             keywords.append("STARTTLS")
         if self._offers_auth:
@@ -360,16 +370,19 @@ class ServerProtocol:
             if path is None:
                 return MAIL_SYNTAX
             mail = Mail(path[0]) if path[1] == "" else self._mail_with(*path)
+        except NoMailbox as refused:
+            return Answered(self.offer.invalid_sender or refused.reply)
         except Refused as refused:
             return Answered(refused.reply)
+        if mail.path == "" and self.offer.invalid_sender is not None:
+            return Answered(self.offer.invalid_sender)
         if mail.parameters.size is not None and mail.parameters.size > self.offer.max_size:
             return Answered(TOO_LONG)
         self._asked = mail
         return mail
 
     def _mail_with(self, path: str, rest: str) -> Mail:
-        offer = self.offer
-        return Mail(path, mail_parameters(rest, extended=self.extended, dsn=offer.dsn, auth=self._offers_auth))
+        return Mail(path, mail_parameters(rest, extended=self.extended, auth=self._offers_auth))
 
     def _rcpt_to(self, argument: bytes) -> Event:
         if (self._state, b"RCPT") not in NEXT:
@@ -380,18 +393,18 @@ class ServerProtocol:
             path = take_path(argument[3:].lstrip(b" "), postmaster=True)
             if path is None:
                 return RCPT_SYNTAX
-            rcpt = Rcpt(path[0]) if path[1] == "" else self._rcpt_with(*path)
+            if path[1]:
+                refuse_parameters(path[1])
+        except NoMailbox as refused:
+            return Answered(self.offer.invalid_recipient or refused.reply)
         except Refused as refused:
             return Answered(refused.reply)
-        if rcpt.path == "":
+        if path[0] == "":
             return NO_RECIPIENT
         if len(self._rcpts) >= self.offer.max_recipients:
             return TOO_MANY_RECIPIENTS
-        self._asked = rcpt
+        self._asked = rcpt = Rcpt(path[0])
         return rcpt
-
-    def _rcpt_with(self, path: str, rest: str) -> Rcpt:
-        return Rcpt(path, rcpt_parameters(rest, extended=self.extended, dsn=self.offer.dsn))
 
     def _data(self, argument: bytes) -> Event:
         if argument:
@@ -412,6 +425,7 @@ class ServerProtocol:
                 return NEED_DATA
             self._closing = True
         self.completed += 1
+        self.messages += 1
         if body.refusal is not None:
             self._state = NEXT[BODY, b"."]
             self._end_transaction()
@@ -459,7 +473,9 @@ class ServerProtocol:
         if self.offer.auth == "never":
             return NOT_IMPLEMENTED
         if not self._offers_auth:
-            return ENCRYPTION_REQUIRED
+            return Answered(TLS_FIRST)
+        if self._failed_logins >= self.offer.max_failed_logins:
+            return Answered(TOO_MANY_ERRORS)
         if self.user:
             return AUTHENTICATED
         if (self._state, b"AUTH") not in NEXT or not self.extended:

@@ -1,4 +1,4 @@
-"""What a client writes after MAIL FROM: and RCPT TO:, as values (RFC 5321 4.1.2; parameters of RFC 1870, 3461, 6152).
+"""What a client writes after MAIL FROM: and RCPT TO:, as values (RFC 5321 4.1.2; parameters of RFC 1870, 4954, 6152).
 
 Strict on purpose: a path stands in angle brackets, addresses are seven-bit (no SMTPUTF8), and every parameter must be
 one this server has announced. What is refused comes back as the Reply to send, raised inside Refused.
@@ -30,9 +30,7 @@ _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _IPV6 = re.compile(r"(?i:IPv6:)([0-9A-Fa-f:.]+)")
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9\-]*)(?:=([\x21-\x3c\x3e-\x7e]+))?")
 _XTEXT = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
-_HEX_CHARACTER = re.compile(r"\+([0-9A-F]{2})")
 _SIZE = re.compile(r"[0-9]{1,20}")
-_ADDRESS_TYPE = re.compile(r"[A-Za-z0-9\-]+")
 
 
 class Refused(Exception):
@@ -43,6 +41,10 @@ class Refused(Exception):
         self.reply = answer
 
 
+class NoMailbox(Refused):
+    """What stands between the brackets is no mailbox; a door may have words of its own for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class MailParameters:
     """What MAIL may carry beside the reverse path."""
@@ -51,32 +53,17 @@ class MailParameters:
     """Octets the client declares (RFC 1870)."""
     body: str = "7BIT"
     """``7BIT`` or ``8BITMIME`` (RFC 6152)."""
-    ret: str = ""
-    """``FULL`` or ``HDRS``: how much a bounce returns (RFC 3461 4.3)."""
-    envid: str = ""
-    """The sender's name for this transaction, decoded (RFC 3461 4.4)."""
-
-
-@dataclass(frozen=True, slots=True)
-class RcptParameters:
-    """What RCPT may carry beside the forward path (RFC 3461 4.1, 4.2)."""
-
-    notify: tuple[str, ...] = ()
-    """``NEVER`` alone, or some of ``SUCCESS``, ``FAILURE``, ``DELAY``; empty where not said."""
-    orcpt: str = ""
-    """``rfc822;user@example.com``: type and decoded original recipient."""
 
 
 NO_MAIL_PARAMETERS = MailParameters()
-NO_RCPT_PARAMETERS = RcptParameters()
 
 
 def take_path(argument: bytes, *, postmaster: bool = False) -> tuple[str, str] | None:
     """Splits ``<path> parameters`` into the mailbox and the rest; None where no path in brackets stands first.
 
     The mailbox is an empty string for ``<>``. With `postmaster` it may be that bare word (RFC 5321 4.5.1: the one
-    recipient without a domain). A source route is dropped (appendix C), needless quotes are taken off. Raises Refused
-    where the brackets hold no valid mailbox.
+    recipient without a domain). A source route is dropped (appendix C), needless quotes are taken off. Raises NoMailbox
+    where the brackets hold no valid one.
     """
     plain = _PLAIN_PATH.fullmatch(argument)
     if plain is not None and plain.end(1) < MAX_PATH:
@@ -85,7 +72,7 @@ def take_path(argument: bytes, *, postmaster: bool = False) -> tuple[str, str] |
     if path is None:
         return None
     if not argument.isascii():
-        raise Refused(reply(553, "Non-ASCII addresses are not supported", "5.6.7"))
+        raise NoMailbox(reply(553, "Non-ASCII addresses are not supported", "5.6.7"))
     return _mailbox(path[1].decode(), postmaster), (path[2] or b"").decode()
 
 
@@ -100,7 +87,7 @@ def _mailbox(path: str, postmaster: bool) -> str:
         return inner
     mailbox = _MAILBOX.fullmatch(inner) if len(path) <= MAX_PATH else None
     if mailbox is None or (mailbox[2] is not None and not _is_address_literal(mailbox[2])):
-        raise Refused(reply(553, f"{path[:MAX_PATH]} Invalid email address"))
+        raise NoMailbox(reply(553, f"{path[:MAX_PATH]} Invalid email address"))
     return _without_needless_quotes(mailbox[1]) + inner[mailbox.end(1) :]
 
 
@@ -136,9 +123,9 @@ def take_parameters(text: str) -> dict[str, str | None]:
     return found
 
 
-def mail_parameters(text: str, *, extended: bool, dsn: bool, auth: bool) -> MailParameters:
+def mail_parameters(text: str, *, extended: bool, auth: bool) -> MailParameters:
     """What follows the reverse path. Raises Refused on what was not announced (555) or is malformed (501)."""
-    size, body, ret, envid = None, "7BIT", "", ""
+    size, body = None, "7BIT"
     for key, value in take_parameters(text).items():
         if not extended:
             raise _unknown(key)
@@ -146,58 +133,19 @@ def mail_parameters(text: str, *, extended: bool, dsn: bool, auth: bool) -> Mail
             size = int(value)
         elif key == "BODY" and value is not None and value.upper() in ("7BIT", "8BITMIME"):
             body = value.upper()
-        elif key == "RET" and dsn and value is not None and value.upper() in ("FULL", "HDRS"):
-            ret = value.upper()
-        elif key == "ENVID" and dsn and value is not None and len(value) <= 100:
-            envid = unxtext(value)
-        elif key == "AUTH" and auth and value is not None:
+        elif key == "AUTH" and auth and value is not None and _XTEXT.fullmatch(value):
             # RFC 4954 5: who sent it before us. We trust nobody to say so, which the RFC allows ("AUTH=<>").
-            unxtext(value)
+            continue
         else:
-            known = key in ("SIZE", "BODY") or (dsn and key in ("RET", "ENVID"))
+            known = key in ("SIZE", "BODY") or (auth and key == "AUTH")
             raise _malformed(key) if known else _unknown(key)
-    return MailParameters(size, body, ret, envid)
+    return MailParameters(size, body)
 
 
-def rcpt_parameters(text: str, *, extended: bool, dsn: bool) -> RcptParameters:
-    """What follows the forward path. Raises Refused on what was not announced (555) or is malformed (501)."""
-    notify: tuple[str, ...] = ()
-    orcpt = ""
-    for key, value in take_parameters(text).items():
-        if not (extended and dsn) or key not in ("NOTIFY", "ORCPT"):
-            raise _unknown(key)
-        if value is None:
-            raise _malformed(key)
-        if key == "NOTIFY":
-            notify = _notify(value)
-        else:
-            orcpt = _original_recipient(value)
-    return RcptParameters(notify, orcpt)
-
-
-def _notify(value: str) -> tuple[str, ...]:
-    words = tuple(value.upper().split(","))
-    if words != ("NEVER",) and (not set(words) <= {"SUCCESS", "FAILURE", "DELAY"} or len(set(words)) != len(words)):
-        raise _malformed("NOTIFY")
-    return words
-
-
-def _original_recipient(value: str) -> str:
-    kind, semicolon, address = value.partition(";")
-    if len(value) > 500 or not semicolon or not address or _ADDRESS_TYPE.fullmatch(kind) is None:
-        raise _malformed("ORCPT")
-    return f"{kind.lower()};{unxtext(address)}"
-
-
-def unxtext(value: str) -> str:
-    """Decodes xtext (RFC 3461 section 4). Raises Refused where it is not xtext or hides control characters."""
-    if _XTEXT.fullmatch(value) is None:
-        raise Refused(reply(501, "Malformed xtext in parameters", "5.5.4"))
-    text = _HEX_CHARACTER.sub(lambda found: chr(int(found[1], 16)), value)
-    if not (text.isascii() and text.isprintable()):
-        # The value ends in headers of delivery reports: a line end there would be a header of the client's making.
-        raise Refused(reply(501, "Control characters in parameters", "5.5.4"))
-    return text
+def refuse_parameters(text: str) -> None:
+    """RCPT takes none: those that exist are of DSN (RFC 3461), which no door of ours announces. Raises Refused."""
+    for key in take_parameters(text):
+        raise _unknown(key)
 
 
 def _unknown(key: str) -> Refused:

@@ -1,5 +1,7 @@
 """Deadlines, with a clock in hand."""
 
+from dataclasses import replace
+
 from posthouse.smtp.patience import Deadlines, Patience
 from posthouse.wire.smtp_server import Offer, ServerProtocol
 
@@ -29,6 +31,19 @@ def test_between_commands_only_silence_counts() -> None:
     deadlines, client = Deadlines(PATIENCE), protocol(b"HELO x\r\n")
     assert deadlines.next(client, 1000) == 1100
     assert deadlines.next(client, 1050) == 1150
+
+
+def test_a_session_that_brings_no_message_ends_however_lively_it_is() -> None:
+    deadlines, client = Deadlines(replace(PATIENCE, barren_s=250)), protocol(b"HELO x\r\n")
+    for now in (1000, 1090, 1180):
+        feed(client, b"NOOP\r\n")
+        assert deadlines.next(client, now) == min(now + 100, 1250)
+    feed(client, b"NO")
+    assert deadlines.next(client, 1245) == 1250
+    feed(client, b"OP\r\n" + OPENING)
+    assert deadlines.next(client, 1249) == 1269  # a message on its way has its own pace
+    feed(client, b"x\r\n.\r\n")
+    assert deadlines.next(client, 1260) == 1360
 
 
 def test_line_must_end_in_time_however_lively_it_drips() -> None:

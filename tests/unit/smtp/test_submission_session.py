@@ -1,5 +1,6 @@
 """The submission door's session: who may send, and how its answers look."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,7 +9,9 @@ from posthouse.domain.scope import Caller, Scope
 from posthouse.model import errors
 from posthouse.model.errors import ServiceError
 from posthouse.ports.credentials import Credential
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.smtp.envelope import Envelope
+from posthouse.smtp.failed_logins import FailedLogins
 from posthouse.smtp.submission import SubmissionRules, SubmissionSession, submission_offer
 from posthouse.wire.smtp_events import Login, Mail, Message, Question, Rcpt
 from posthouse.wire.smtp_password import smtp_password
@@ -31,6 +34,8 @@ class Keys:
         self.credentials = {credential.access_key: credential for credential in credentials}
 
     async def find(self, access_key: str) -> Credential | None:
+        if access_key == "AKIADOWN":
+            raise StoreUnavailable("disk full")
         return self.credentials.get(access_key)
 
 
@@ -48,23 +53,65 @@ class Submissions:
         return "0100-id"
 
 
-def session(submissions: Submissions, *, strict: bool) -> SubmissionSession:
+class Session:
+    """The session, with the protocol that would ask it."""
+
+    def __init__(self, session: SubmissionSession, protocol: ServerProtocol) -> None:
+        self.session, self.protocol = session, protocol
+
+    def answer(self, question: Question) -> Reply | Awaitable[Reply]:
+        return self.session.answer(question)
+
+
+def session(submissions: Submissions, *, strict: bool, plain_auth: bool = True) -> Session:
     keys = Keys(
         Credential("AKIAKNOWN", "secret", "999988887777"),
         Credential("ASIATEMP", "secret", "999988887777", session_token="token"),
     )
     rules = SubmissionRules(HOME, REGIONS, auth_required=strict)
-    protocol = ServerProtocol(submission_offer("mx.example.com", starttls=True, allow_plain_auth=True))
-    return SubmissionSession(protocol, Peer(), rules, keys, submissions)
+    protocol = ServerProtocol(submission_offer("mx.example.com", starttls=True, allow_plain_auth=plain_auth))
+    return Session(SubmissionSession(protocol, Peer(), rules, keys, submissions, FailedLogins()), protocol)
 
 
-async def ask(on: SubmissionSession, question: Question) -> str:
+async def ask(on: Session, question: Question) -> str:
     answer = on.answer(question)
-    return str(answer if isinstance(answer, Reply) else await answer)
+    reply = answer if isinstance(answer, Reply) else await answer
+    if isinstance(question, Login) and reply.ok:
+        on.protocol.user = question.user  # as the protocol does when it sends the reply
+    return str(reply)
 
 
 async def test_strict_door_wants_a_login_before_mail() -> None:
     assert await ask(session(Submissions(), strict=True), Mail("a@b.example")) == "530 Authentication required"
+
+
+async def test_door_that_wants_tls_first_says_so() -> None:
+    strict = session(Submissions(), strict=True, plain_auth=False)
+    assert await ask(strict, Mail("a@b.example")) == "530 Must issue a STARTTLS command first"
+    strict.protocol.tls = True
+    assert await ask(strict, Mail("a@b.example")) == "530 Authentication required"
+
+
+async def test_login_from_before_starttls_is_forgotten() -> None:
+    strict = session(Submissions(), strict=True)
+    await ask(strict, Login("AKIAKNOWN", smtp_password("secret", "us-east-1")))
+    assert await ask(strict, Mail("a@b.example")) == "250 Ok"
+    strict.protocol.tls_started()
+    assert await ask(strict, Mail("a@b.example")) == "530 Authentication required"
+
+
+async def test_a_store_that_is_away_is_no_verdict_on_the_credentials() -> None:
+    assert await ask(session(Submissions(), strict=True), Login("AKIADOWN", "x")) == (
+        "454 Temporary authentication failure"
+    )
+
+
+async def test_a_store_that_is_away_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    away = session(Submissions(StoreUnavailable("disk full")), strict=False)
+    assert (await ask(away, MESSAGE)).startswith("451 ")
+    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("the store is unavailable: disk full", None)
+    ]
 
 
 @pytest.mark.parametrize("region", REGIONS)
