@@ -545,6 +545,7 @@ class Process:
             resolver=DnsResolver(config.dns.resolvers, ctx.clock),
             prepare=preparer,
             random=random.SystemRandom(),
+            to_seven_bit=preparer.seven_bit,
             metrics=self._metrics,
             simulator=simulate,
         )

@@ -1,7 +1,7 @@
 """One attempt to deliver one message to one destination: which hosts, in which order, and what they said."""
 
 import ipaddress
-from collections.abc import AsyncGenerator, Callable, MutableSequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableSequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -66,6 +66,8 @@ class Offer(NamedTuple):
     """None: by the MX records of the domain."""
     envelope: Envelope
     require_tls: bool = False
+    in_seven_bits: Callable[[], Awaitable[bytes | None]] | None = None
+    """Makes the content anew for a server without 8BITMIME; None comes of it where that cannot be."""
 
 
 class Attempts:
@@ -78,14 +80,12 @@ class Attempts:
         settings: DeliverySettings,
         clock: Clock,
         random: Random,
-        to_seven_bit: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._network = network
         self._resolver = resolver
         self._settings = settings
         self._clock = clock
         self._random = random
-        self._to_seven_bit = to_seven_bit
         self._source_turn = 0
 
     async def attempt(self, offer: Offer, session: Session | None) -> tuple[Attempt, Session | None]:
@@ -161,13 +161,9 @@ class Attempts:
 
     async def _transact(self, offer: Offer, session: Session, report: Attempt) -> Finished:
         envelope = offer.envelope
-        if envelope.eight_bit and self._to_seven_bit and "8BITMIME" not in session.protocol.extensions:
-            # RFC 6152 §3: to a server that does not offer 8BITMIME the message goes in seven bits or not at all. The
-            # conversion breaks a DKIM signature over the body; without a converter the message goes as it is, which
-            # nearly every server takes in spite of its offer.
-            content = self._to_seven_bit(envelope.content)
-            envelope = Envelope(envelope.mail_from, envelope.recipients, content)
         try:
+            if envelope.eight_bit and "8BITMIME" not in session.protocol.extensions:
+                envelope = await self._in_seven_bits(offer, report)
             finished = await session.transact(envelope)
         except BaseException:
             session.stream.close()
@@ -175,6 +171,18 @@ class Attempts:
         report.with_host(session)
         report.conversation += session.protocol.take_conversation()
         return finished
+
+    async def _in_seven_bits(self, offer: Offer, report: Attempt) -> Envelope:
+        """RFC 6152 section 3: to a server that does not offer 8BITMIME a message goes in seven bits or not at all.
+
+        One that must not be touched goes as it is all the same: nearly every server takes it in spite of its offer.
+        """
+        content = await offer.in_seven_bits() if offer.in_seven_bits is not None else None
+        if content is None:
+            report.note("no 8BITMIME offered, and the message cannot be put into seven bits: sent as it is")
+            return offer.envelope
+        report.note("no 8BITMIME offered: message put into seven bits and signed again")
+        return Envelope(offer.envelope.mail_from, offer.envelope.recipients, content)
 
     def _take(self, finished: Finished, report: Attempt) -> tuple[str, ...]:
         """Notes the answers; returns the recipients for whom another host may have a better one."""
@@ -268,7 +276,7 @@ def _for_others(offer: Offer, recipients: tuple[str, ...]) -> Offer:
     if recipients == envelope.recipients:
         return offer
     fewer = Envelope(envelope.mail_from, recipients, envelope.content, envelope.eight_bit)
-    return Offer(offer.domain, offer.route, fewer, offer.require_tls)
+    return offer._replace(envelope=fewer)
 
 
 def _another_host_may_help(answer: Answer) -> bool:

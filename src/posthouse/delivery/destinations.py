@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from posthouse.delivery.attempt import Attempt, Attempts, Offer
 from posthouse.delivery.conclusion import Conclusions
@@ -11,7 +12,7 @@ from posthouse.delivery.parcel import Job, Parcel
 from posthouse.delivery.prepared import Prepared
 from posthouse.delivery.session import Session
 from posthouse.delivery.settings import DeliverySettings
-from posthouse.domain.messages import domain_of
+from posthouse.domain.messages import MessageFacts, domain_of
 from posthouse.domain.outcomes import Notice, Reply
 from posthouse.domain.routing import KEPT
 from posthouse.domain.simulator import reply_of
@@ -26,6 +27,9 @@ INTERNAL_ERROR = Notice(451, "4.3.0", "Internal error, delivery will be tried ag
 LOOPBACK = "127.0.0.1"
 MAX_EXCLUDED = 500
 """Domains left out of a claim: a bound for the query. Others that are away cost one look each."""
+
+ToSevenBit = Callable[[MessageFacts, bytes], Awaitable[bytes | None]]
+"""(facts, content that would leave) -> the same for a server without 8BITMIME, signed; None where it cannot be."""
 
 Settle = Callable[[Settlement, Parcel], "asyncio.Future[None]"]
 Simulator = Callable[[Job], Awaitable[None]]
@@ -45,6 +49,7 @@ class Destinations:
         tasks: asyncio.TaskGroup,
         roomier: Callable[[], None],
         simulator: Simulator,
+        to_seven_bit: ToSevenBit | None = None,
     ) -> None:
         """`roomier` is called when a destination that was left out of claims may take jobs again."""
         self._attempts = attempts
@@ -55,6 +60,7 @@ class Destinations:
         self._tasks = tasks
         self._roomier = roomier
         self._simulator = simulator
+        self._to_seven_bit = to_seven_bit
         self._by_name: dict[str, Destination] = {}
         self._slots = 0
         self._waiting: dict[Destination, None] = {}
@@ -151,7 +157,9 @@ class Destinations:
         prepared = job.prepared
         recipients = tuple([r.recipient for r in job.recipients])
         envelope = Envelope(prepared.mail_from, recipients, prepared.content, prepared.eight_bit)
-        offer = Offer(job.domain, job.route, envelope, prepared.require_tls)
+        convert = self._to_seven_bit
+        in_seven_bits = partial(convert, job.parcel.facts, prepared.content) if convert is not None else None
+        offer = Offer(job.domain, job.route, envelope, prepared.require_tls, in_seven_bits)
         try:
             return await self._attempts.attempt(offer, session)
         except Exception:

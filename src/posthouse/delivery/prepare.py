@@ -31,9 +31,11 @@ from posthouse.domain.messages import ContentKind, Draft, MessageFacts, Template
 from posthouse.domain.templates import RenderingFailure, TemplateContent, no_such_template, render
 from posthouse.mail.compose import compose_message
 from posthouse.mail.dkim import SigningKey, sign
-from posthouse.mail.headers import Message, read
+from posthouse.mail.headers import Field, Message, read
 from posthouse.mail.outgoing import Stamp, assemble, crlf, date_value, rewrite_head
+from posthouse.mail.seven_bit import to_seven_bit, with_short_lines
 from posthouse.mail.tracking import rewrite
+from posthouse.mail.transfer import has_long_line
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMessage
 from posthouse.ports.scanners import VirusScanner
@@ -171,6 +173,12 @@ class Preparer:
         recipients = [each.recipient for each in claimed.recipients]
         return Refused(events.reject(claimed.facts, recipients, self._clock.now_ms()), why)
 
+    async def seven_bit(self, facts: MessageFacts, leaving: bytes) -> bytes | None:
+        """What `prepare` made, for a server without 8BITMIME; None where it cannot be put into seven bits."""
+        keys = await self._sources.key_ring.keys_for(facts.identity_scope, facts.from_domain)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, in_seven_bits, facts, leaving, keys)
+
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -193,6 +201,26 @@ def prepare(of: Ingredients) -> Prepared:
     )
 
 
+def in_seven_bits(facts: MessageFacts, leaving: bytes, keys: Sequence[SigningKey]) -> bytes | None:
+    """The message in seven bits under signatures of its own, in the place of those that the conversion breaks; None
+    where it cannot be. To be called in a thread, as `prepare`."""
+    message = read(leaving)
+    converted = to_seven_bit(Message(_without_our_signatures(message.fields, facts), message.body))
+    if converted is None:
+        return None
+    signatures = sign(converted.fields, converted.body, keys, facts.accepted_ms // 1000) if keys else []
+    return assemble(signatures, converted.fields, converted.body)
+
+
+def _without_our_signatures(fields: list[Field], facts: MessageFacts) -> list[Field]:
+    """Ours stand on top and bear the message's own time; those of the caller are not ours to take off."""
+    time = b"t=%d;" % (facts.accepted_ms // 1000)
+    for at, field in enumerate(fields):
+        if field.key != b"dkim-signature" or time not in field.raw:
+            return fields[at:]
+    return []
+
+
 def _message(of: Ingredients) -> Message:
     match of.facts.content_kind:
         case ContentKind.DRAFT:
@@ -201,7 +229,9 @@ def _message(of: Ingredients) -> Message:
             assert of.template is not None, "whoever prepares templated mail looks its template up"
             return compose_message(_rendered(decode_templated(of.content), of.template), of.facts.message_id)
         case ContentKind.RAW:
-            return read(crlf(of.content))
+            raw = crlf(of.content)
+            # RFC 5321 4.5.3.1.6: a relay may cut longer lines, or refuse them. Encoded before signing, they arrive.
+            return with_short_lines(read(raw)) if has_long_line(raw) else read(raw)
 
 
 def _rendered(draft: TemplatedDraft, template: TemplateContent) -> Draft:

@@ -8,11 +8,11 @@ next due time and a poll: a lost wake-up costs a moment, never a message.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from posthouse.delivery.attempt import Attempts, Random
 from posthouse.delivery.conclusion import Conclusions
-from posthouse.delivery.destinations import INTERNAL_ERROR, Destinations, Simulator
+from posthouse.delivery.destinations import INTERNAL_ERROR, Destinations, Simulator, ToSevenBit
 from posthouse.delivery.owner import is_known_dead
 from posthouse.delivery.parcel import Job, Parcel
 from posthouse.delivery.prepared import Postponed, Prepare, Prepared, Refused
@@ -53,7 +53,7 @@ class DeliveryWorker:
         resolver: Resolver,
         prepare: Prepare,
         random: Random,
-        to_seven_bit: Callable[[bytes], bytes] | None = None,
+        to_seven_bit: ToSevenBit | None = None,
         simulator: Simulator | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -67,7 +67,8 @@ class DeliveryWorker:
         self._metrics = metrics or Metrics()
         self._metrics.describe(OUTCOMES, "counter", "ends of attempts, by recipient and new state")
         self._metrics.describe(IN_FLIGHT, "gauge", "recipients claimed and not settled")
-        self._attempts = Attempts(network, resolver, settings, clock, random, to_seven_bit)
+        self._attempts = Attempts(network, resolver, settings, clock, random)
+        self._to_seven_bit = to_seven_bit
         self._conclusions = Conclusions(settings, random.random)
         self._look = wakeups.subscribe(Topic.QUEUE)
         self._simulator = simulator or _silent
@@ -93,6 +94,7 @@ class DeliveryWorker:
                 tasks,
                 self._look.set,
                 self._simulator,
+                self._to_seven_bit,
             )
             settling = tasks.create_task(self._settling.run())
             renewing = tasks.create_task(self._keep_leases())

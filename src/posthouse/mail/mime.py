@@ -23,7 +23,7 @@ _MAX_BOUNDARY = 200
 """RFC 2046 section 5.1.1 allows 70."""
 _MAX_VALUE = 16 * 1024
 _MAX_PARAMETERS = 100
-_PARAMETER = re.compile(r'[ \t]*([^ \t=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"?|([^;]*))', re.DOTALL)
+PARAMETER = re.compile(r'[ \t]*([^ \t=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"?|([^;]*))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _TYPE = re.compile(r"[!#-'*+.0-9A-Z^-~-]{1,127}/[!#-'*+.0-9A-Z^-~-]{1,127}", re.IGNORECASE)
 
@@ -128,9 +128,10 @@ def _children(
         return []
     # RFC 2046 section 5.1.5: what is in a digest is a message unless it says otherwise.
     default = "message/rfc822" if content_type == "multipart/digest" else "text/plain"
-    spans = _spans(raw, entity.start, entity.end, boundary, found)
+    found_at = spans(raw, entity.start, entity.end, boundary, found)
     return [
-        _entity(raw, entity, number, start, end, found, default) for number, (start, end) in enumerate(spans, start=1)
+        _entity(raw, entity, number, start, end, found, default)
+        for number, (start, end) in enumerate(found_at, start=1)
     ]
 
 
@@ -138,7 +139,7 @@ def _entity(
     raw: bytes, parent: _Entity, number: int, start: int, end: int, found: Walk, default_type: str = "text/plain"
 ) -> _Entity:
     path = f"{parent.path}.{number}" if parent.path else str(number)
-    head_end, content = _content_start(raw, start, end)
+    head_end, content = content_start(raw, start, end)
     if head_end - start > MAX_PART_HEAD:
         found.complete = False
     fields = headers.fields(raw[start : min(head_end, start + MAX_PART_HEAD)], MAX_PART_FIELDS + 1)
@@ -147,7 +148,7 @@ def _entity(
     return _Entity(path, fields[:MAX_PART_FIELDS], content, end, parent.depth + 1, default_type)
 
 
-def _content_start(raw: bytes, start: int, end: int) -> tuple[int, int]:
+def content_start(raw: bytes, start: int, end: int) -> tuple[int, int]:
     """Where the header section of ``raw[start:end]`` ends and where its content starts."""
     if raw.startswith(b"\n", start, end):
         return start, start + 1
@@ -165,23 +166,23 @@ def _content_start(raw: bytes, start: int, end: int) -> tuple[int, int]:
     return (end, end) if colon > start else (start, start)
 
 
-def _spans(raw: bytes, start: int, end: int, boundary: bytes, found: Walk) -> list[tuple[int, int]]:
+def spans(raw: bytes, start: int, end: int, boundary: bytes, found: Walk) -> list[tuple[int, int]]:
     """Start and end of each body part between the delimiter lines (RFC 2046 section 5.1.1).
 
     Text before the first and after the closing delimiter is no part. A missing closing delimiter ends with the range.
     """
-    spans: list[tuple[int, int]] = []
+    found_at: list[tuple[int, int]] = []
     open_at = -1
     for line, line_end, closing in _delimiters(raw, start, end, boundary, found):
         if open_at >= 0:
-            spans.append((open_at, max(open_at, _before_newline(raw, line))))
+            found_at.append((open_at, max(open_at, _before_newline(raw, line))))
             open_at = -1
-        if len(spans) > MAX_PARTS or closing:
+        if len(found_at) > MAX_PARTS or closing:
             break
         open_at = line_end
     if open_at >= 0:
-        spans.append((open_at, end))
-    return spans
+        found_at.append((open_at, end))
+    return found_at
 
 
 def _before_newline(raw: bytes, line: int) -> int:
@@ -232,7 +233,7 @@ def read_parameters(value: str) -> tuple[str, dict[str, str]]:
     found: dict[str, str] = {}
     at = len(main)
     while 0 <= at < len(value) and len(found) < _MAX_PARAMETERS:
-        parameter = _PARAMETER.match(value, at + 1)
+        parameter = PARAMETER.match(value, at + 1)
         if parameter:
             name, quoted, plain = parameter.groups()
             text = _ESCAPED.sub(r"\1", quoted) if quoted is not None else plain.strip(" \t")

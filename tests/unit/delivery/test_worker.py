@@ -19,7 +19,7 @@ from tests.unit.delivery.fakes import (
 from posthouse.delivery.owner import own_name
 from posthouse.delivery.prepared import Prepared, Refused
 from posthouse.domain.events import Event, EventType
-from posthouse.domain.messages import RecipientState
+from posthouse.domain.messages import MessageFacts, RecipientState
 from posthouse.domain.outcomes import RetryPlan
 from posthouse.domain.routing import Hop, Route
 from posthouse.observe import Metrics
@@ -417,8 +417,20 @@ async def test_the_eight_bit_hook_is_used_only_for_servers_without_8bitmime() ->
     async def prepare(message: ClaimedMessage) -> Prepared:
         return Prepared(b"S: \xc3\xa4\r\n\r\n", "s@ex.org", eight_bit=True)
 
-    for network, expected in ((FakeNetwork(), b"S: \xc3\xa4\r\n\r\n"), (OldServer(), b"seven\r\n")):
-        async with Delivering(network=network, prepare=prepare, to_seven_bit=lambda _: b"seven\r\n") as d:
+    async def to_seven_bit(facts: MessageFacts, leaving: bytes) -> bytes | None:
+        assert (facts.message_id, leaving) == ("m1", b"S: \xc3\xa4\r\n\r\n")
+        return b"seven\r\n"
+
+    async def impossible(facts: MessageFacts, leaving: bytes) -> bytes | None:
+        return None
+
+    eight = b"S: \xc3\xa4\r\n\r\n"
+    for network, hook, expected in (
+        (FakeNetwork(), to_seven_bit, eight),
+        (OldServer(), to_seven_bit, b"seven\r\n"),
+        (OldServer(), impossible, eight),
+    ):
+        async with Delivering(network=network, prepare=prepare, to_seven_bit=hook) as d:
             server = d.network.server()
             d.queue.add("m1", "a@ex.net")
             await d.queue.until(d.queue.all_final)
