@@ -33,9 +33,8 @@ from posthouse.mail.compose import compose_message
 from posthouse.mail.dkim import SigningKey, sign
 from posthouse.mail.headers import Field, Message, read
 from posthouse.mail.outgoing import Stamp, assemble, crlf, date_value, rewrite_head
-from posthouse.mail.seven_bit import to_seven_bit, with_short_lines
+from posthouse.mail.seven_bit import fit_for_smtp, needs_fitting, to_seven_bit
 from posthouse.mail.tracking import rewrite
-from posthouse.mail.transfer import has_long_line
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMessage
 from posthouse.ports.scanners import VirusScanner
@@ -231,7 +230,7 @@ def _message(of: Ingredients) -> Message:
         case ContentKind.RAW:
             raw = crlf(of.content)
             # RFC 5321 4.5.3.1.6: a relay may cut longer lines, or refuse them. Encoded before signing, they arrive.
-            return with_short_lines(read(raw)) if has_long_line(raw) else read(raw)
+            return fit_for_smtp(read(raw)) if needs_fitting(raw) else read(raw)
 
 
 def _rendered(draft: TemplatedDraft, template: TemplateContent) -> Draft:

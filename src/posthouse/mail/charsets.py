@@ -52,8 +52,11 @@ class Unencodable(ValueError):
 
 
 def codec(charset: str) -> str | None:
-    """The Python codec for a charset label, or None when the label is not on the whitelist."""
-    return _CODECS.get(charset.strip().lower())
+    """The Python codec for a charset label, or None when the label is not on the whitelist.
+
+    Labels are ASCII: there are letters beyond it that become ASCII ones in lower case (the Kelvin sign).
+    """
+    return _CODECS.get(charset.strip().lower()) if charset.isascii() else None
 
 
 def encode(text: str, charset: str) -> bytes:

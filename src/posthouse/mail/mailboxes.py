@@ -20,6 +20,8 @@ _COMMENT_EDGE = re.compile(r"[()\\]")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # ASCII without anything that an address list gives a meaning to: ``Name <address>`` or ``address``.
 _SIMPLE = re.compile(r"[!#-'*+\-./-9=?A-Z^-~ ]*<[!#-'*+\-./-9=?-Z^-~]+>|[!#-'*+\-./-9=?-Z^-~]+")
+# Not all that Python strips by itself: what is no blank in RFC 5322 (NEL, U+2028 ...) may not vanish.
+_WHITE = " \t\r\n"
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 
@@ -53,11 +55,11 @@ class _Element:
     def mailbox(self, source: str, end: int) -> Mailbox | None:
         """The mailbox this element is, if it is one; ``end`` is where it ends in ``source``."""
         if self.junk:
-            return Mailbox("", source[self.start : end].strip())
+            return Mailbox("", source[self.start : end].strip(_WHITE))
         if self.angle is not None:
-            phrase = _BLANKS.sub(" ", "".join(self.phrase)).strip()
-            return Mailbox(decode_words(phrase or self.comment), self.angle.strip())
-        address = "".join(self.tokens).strip()
+            phrase = _BLANKS.sub(" ", "".join(self.phrase)).strip(_WHITE)
+            return Mailbox(decode_words(phrase or self.comment), self.angle.strip(_WHITE))
+        address = "".join(self.tokens).strip(_WHITE)
         return Mailbox(decode_words(self.comment), address) if address else None
 
 
@@ -94,7 +96,7 @@ def _take(value: str, at: int, char: str, element: _Element) -> int:
     if token is None:
         element.junk = True
         return len(value)
-    if element.angle is not None and token[0].strip():
+    if element.angle is not None and token[0].strip(_WHITE):
         element.junk = True
     if char == "<":
         element.angle = token[1]

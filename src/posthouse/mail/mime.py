@@ -24,6 +24,7 @@ _MAX_BOUNDARY = 200
 _MAX_VALUE = 16 * 1024
 _MAX_PARAMETERS = 100
 PARAMETER = re.compile(r'[ \t]*([^ \t=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"?|([^;]*))', re.DOTALL)
+_LAST_PARAMETER = re.compile(r"(?<=;)[ \t]*[^;\s][^;]*$")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _TYPE = re.compile(r"[!#-'*+.0-9A-Z^-~-]{1,127}/[!#-'*+.0-9A-Z^-~-]{1,127}", re.IGNORECASE)
 
@@ -240,6 +241,32 @@ def read_parameters(value: str) -> tuple[str, dict[str, str]]:
             found.setdefault(name.lower(), text)
         at = value.find(";", parameter.end() if parameter else at + 1)
     return main.strip(" \t").lower(), _joined(found)
+
+
+def possible_values(value: str, names: Collection[str]) -> list[str]:
+    """All that different readers may take for the value of one of these parameters: each of several instances, plain
+    and extended (RFC 2231), and of a value without quotes also what stands before a comment or a blank."""
+    parameters, found, pieces = value[:_MAX_VALUE], list[str](), dict[str, str]()
+    at = parameters.find(";")
+    while at >= 0 and len(found) < _MAX_PARAMETERS:
+        parameter = PARAMETER.match(parameters, at + 1)
+        if parameter:
+            name, quoted, plain = parameter[1].lower(), parameter[2], parameter[3]
+            text = _ESCAPED.sub(r"\1", quoted) if quoted is not None else plain.strip(" \t")
+            if name in names:
+                found.append(decode_words(text))
+                if quoted is None:
+                    found += [text.partition("(")[0], text.split(None, 1)[0] if text else ""]
+            elif name.partition("*")[0] in names:
+                pieces.setdefault(name, text)
+        at = parameters.find(";", parameter.end() if parameter else at + 1)
+    return found + [text for base in names if (text := _extended(base, pieces)) is not None]
+
+
+def ends_without_value(value: str) -> bool:
+    """Whether the last parameter has a name and nothing else: ``text/plain; charset``."""
+    last = _LAST_PARAMETER.search(value[:_MAX_VALUE])
+    return last is not None and "=" not in last[0] and '"' not in last[0]
 
 
 def _joined(parameters: dict[str, str]) -> dict[str, str]:

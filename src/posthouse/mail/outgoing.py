@@ -1,7 +1,9 @@
 """What leaves: SES's own headers on every message, the caller's control headers gone, all else byte for byte.
 
 Follows the SES developer guide, "Header fields": Message-ID and Date are always replaced, Bcc and the X-SES-* control
-headers never leave. Raw mail is never parsed and written again; only whole fields come and go.
+headers never leave; nor does Resent-Bcc, which is no less blind (RFC 5322 section 3.6.6).
+
+Raw mail is never parsed and written again; only whole fields come and go.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +16,7 @@ from posthouse.mail.headers import Field
 
 REMOVED = frozenset(
     {
-        *(b"message-id", b"date", b"return-path", b"bcc"),
+        *(b"message-id", b"date", b"return-path", b"bcc", b"resent-bcc"),
         *(b"x-ses-configuration-set", b"x-ses-message-tags", b"x-ses-list-management-options", b"x-ses-tenant"),
         *(b"x-ses-source-arn", b"x-ses-from-arn", b"x-ses-return-path-arn"),
     }

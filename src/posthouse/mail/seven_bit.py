@@ -1,10 +1,12 @@
-"""A message made fit for a narrower road: seven bits only, or lines no longer than SMTP carries.
+"""A message made fit for a narrower road: seven bits only, or what SMTP carries at all.
 
-Follows RFC 6152 section 3 (to a server without 8BITMIME a message goes in seven bits or not at all) and RFC 5321
-section 4.5.3.1.6 (lines of 1,000 octets). Text leaves become quoted-printable or base64, other leaves base64; header
-values beyond ASCII become encoded words (RFC 2047) and extended parameters (RFC 2231). What a reader sees stays the
-same; structure, boundaries and what fits already stay byte for byte. What was signed or encrypted as a whole (RFC 1847
-section 2.1) is left alone. Whatever signature stands over the message has to be made anew.
+Follows RFC 6152 section 3 (to a server without 8BITMIME a message goes in seven bits or not at all), RFC 5321 section
+4.5.3.1.6 (lines of 1,000 octets) and RFC 2045 section 2.8 (no NUL in what is not encoded).
+
+Text leaves become quoted-printable or base64, other leaves base64; header values beyond ASCII become encoded words
+(RFC 2047) and extended parameters (RFC 2231). What a reader sees stays the same; structure, boundaries and what fits
+already stay byte for byte. What was signed or encrypted as a whole (RFC 1847 section 2.1) is left alone. Whatever
+signature stands over the message has to be made anew.
 """
 
 import re
@@ -55,9 +57,14 @@ def to_seven_bit(message: Message) -> Message | None:
     return converted if converted.body.isascii() else None
 
 
-def with_short_lines(message: Message) -> Message:
-    """The message with no line longer than SMTP carries, as far as that can be: header fields folded at their blanks,
-    leaves encoded. What cannot be changed stays."""
+def needs_fitting(raw: bytes) -> bool:
+    """Whether SMTP cannot carry it as it is."""
+    return transfer.has_long_line(raw) or b"\0" in raw
+
+
+def fit_for_smtp(message: Message) -> Message:
+    """The message with no NUL and no line longer than SMTP carries, as far as that can be: header fields folded at
+    their blanks, leaves encoded. What must not be changed stays."""
     return _entity(message, "text/plain", 0, seven_bit=False)
 
 
@@ -78,7 +85,7 @@ def _entity(message: Message, default_type: str, depth: int, *, seven_bit: bool)
 
 
 def _is_unfit(data: bytes, seven_bit: bool) -> bool:
-    return not data.isascii() if seven_bit else transfer.has_long_line(data)
+    return not data.isascii() if seven_bit else needs_fitting(data)
 
 
 def _untouched(fields: list[Field], body: bytes, seven_bit: bool) -> Message:

@@ -7,7 +7,7 @@ attachments". Facts only; who may send, and whether an address is one, is decide
 import re
 from typing import NamedTuple
 
-from posthouse.mail import headers, mailboxes, mime, outgoing, transfer
+from posthouse.mail import headers, mailboxes, mime, outgoing
 from posthouse.mail.encoded_words import decode_words
 from posthouse.mail.headers import Field
 from posthouse.mail.mailboxes import Mailbox
@@ -56,6 +56,8 @@ class Submission(NamedTuple):
     to: list[Mailbox]
     cc: list[Mailbox]
     bcc: list[Mailbox]
+    has_recipient_header: bool
+    """To, Cc or Bcc is there, if only with an empty group."""
     subject: str
     """Decoded; empty when there is none."""
     message_id: str | None
@@ -77,9 +79,9 @@ class Submission(NamedTuple):
     """The first attachment's name that SES does not take."""
     parts_complete: bool
     """False when there are more MIME parts, or deeper ones, than are looked at."""
-    eight_bit: bool
-    long_line: bool
-    """Whether a line is longer than 998 bytes, which SMTP promises to carry."""
+    bad_parameters: str | None
+    """What JavaMail's parser, whose words SES answers with, would stumble over in Content-Type or
+    Content-Disposition."""
 
 
 def read_submission(raw: bytes) -> Submission:
@@ -113,6 +115,7 @@ def read_submission(raw: bytes) -> Submission:
         to=listed(b"to"),
         cc=listed(b"cc"),
         bcc=listed(b"bcc"),
+        has_recipient_header=not first.keys().isdisjoint((b"to", b"cc", b"bcc")),
         subject=decode_words(value(b"subject") or ""),
         message_id=value(b"message-id"),
         configuration_set=value(b"x-ses-configuration-set"),
@@ -127,8 +130,7 @@ def read_submission(raw: bytes) -> Submission:
         duplicate=_duplicate(fields, first),
         refused_file=_refused_file(walk.parts),
         parts_complete=walk.complete,
-        eight_bit=not raw.isascii(),
-        long_line=transfer.has_long_line(raw),
+        bad_parameters=_bad_parameters(first),
     )
 
 
@@ -141,6 +143,8 @@ def refusal(submission: Submission) -> str | None:
         return "Header section too long."
     if submission.illegal_name is not None:
         return f"Illegal header '{submission.illegal_name}'." if submission.illegal_name else _EMPTY_NAME
+    if submission.bad_parameters is not None:
+        return submission.bad_parameters
     if submission.duplicate:
         return f"Duplicate header '{submission.duplicate}'."
     if not submission.from_:
@@ -159,7 +163,8 @@ _EMPTY_NAME = "Empty header names are illegal."
 
 def _illegal_name(fields: list[Field]) -> str | None:
     for field in fields:
-        if not _LEGAL_NAME.match(field.raw):
+        # RFC 5322 has no place for a NUL in a header, and readers that drop or stop at it see different values.
+        if not _LEGAL_NAME.match(field.raw) or b"\0" in field.raw:
             name = field.raw.partition(b":")[0].strip(b" \t\r\n")[:100]
             return "".join(char if char.isprintable() else "?" for char in name.decode("iso-8859-1"))
     return None
@@ -183,8 +188,23 @@ def _may_hold_files(first: dict[bytes, Field]) -> bool:
     )
 
 
+def _bad_parameters(first: dict[bytes, Field]) -> str | None:
+    for key in (b"content-type", b"content-disposition"):
+        if key in first and mime.ends_without_value(first[key].value):
+            return "Expected '=', got 'null'"
+    return None
+
+
 def _refused_file(parts: list[mime.Part]) -> str | None:
-    return next((name for part in parts for name in part.file_names if is_refused_file(name)), None)
+    """Every name that some mail program might save a part under: they differ on which of several counts, and on where
+    one ends that should have been quoted."""
+    for part in parts:
+        for field in part.fields:
+            if field.key in (b"content-disposition", b"content-type"):
+                for name in mime.possible_values(field.value, ("filename", "name")):
+                    if is_refused_file(name):
+                        return name
+    return None
 
 
 def is_refused_file(name: str) -> bool:
@@ -195,5 +215,5 @@ def is_refused_file(name: str) -> bool:
 
 def read_tags(value: str) -> list[tuple[str, str]]:
     """The tags of X-SES-MESSAGE-TAGS, ``n1=v1, n2=v2``, unchecked; a piece without ``=`` is a name with no value."""
-    pairs = [piece.partition("=") for piece in value.split(",") if piece.strip()]
-    return [(name.strip(), text.strip()) for name, _, text in pairs]
+    pairs = [piece.partition("=") for piece in value.split(",") if piece.strip(" \t")]
+    return [(name.strip(" \t"), text.strip(" \t")) for name, _, text in pairs]

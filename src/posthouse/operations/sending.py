@@ -1,13 +1,16 @@
 """Sending: SendEmail and SendRawEmail. Source: API reference of both; order of checks as observed on the live service:
 tags, then addresses, then configuration set, then account and verification, then quota."""
 
+import asyncio
+
 import msgspec
 
 from posthouse.domain.messages import ContentKind, Draft, Text
 from posthouse.domain.scope import Caller
-from posthouse.domain.sending import check_drafted, check_recipient_count, check_size
+from posthouse.domain.sending import MAX_MESSAGE_BYTES, check_drafted, check_recipient_count, check_size
 from posthouse.domain.tags import check_tags
 from posthouse.mail import charsets
+from posthouse.mail.compose import compose
 from posthouse.model.errors import InvalidParameterValue
 from posthouse.model.generated import (
     Content,
@@ -36,7 +39,7 @@ async def send_email(req: SendEmailRequest, caller: Caller, ctx: Context) -> Sen
     check_drafted(draft)
     _check_charsets(draft)
     content = _encode(draft)
-    check_size(len(content))
+    await _check_size(draft, len(content))
     message_id = await accept(
         Submission(
             caller=caller,
@@ -84,6 +87,13 @@ def _check_charsets(draft: Draft) -> None:
                 charsets.encode(part.data, part.charset)
             except charsets.Unencodable as error:
                 raise InvalidParameterValue(f"Invalid charset: {error}.") from None
+
+
+async def _check_size(draft: Draft, kept: int) -> None:
+    """The limit is on the message as composed and encoded (SES reference 10.2). What is kept tells whether it can
+    matter: the worst is ISO-2022-JP, eight octets for a character of three, and base64 of it."""
+    if kept > MAX_MESSAGE_BYTES // 4:
+        check_size(len(await asyncio.to_thread(compose, draft, "")))
 
 
 async def send_raw_email(req: SendRawEmailRequest, caller: Caller, ctx: Context) -> SendRawEmailResponse:

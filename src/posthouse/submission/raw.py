@@ -8,7 +8,7 @@ parameter beats its header.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from posthouse.domain.addresses import Mailbox, parse_mailbox
+from posthouse.domain.addresses import MAX_ADDRESS_LENGTH, Mailbox, check_address, parse_mailbox
 from posthouse.domain.messages import ContentKind
 from posthouse.domain.scope import Caller
 from posthouse.domain.sending import check_recipient_count, check_size
@@ -49,14 +49,18 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
         raise InvalidParameterValue(text)
     from_ = _listed(mail.from_)
     source = parse_mailbox(raw.source) if raw.source else None
+    sender, _ = _listed(mail.sender), _listed(mail.reply_to)
     # The null path (``Return-Path: <>``) names nobody who could be verified, or told.
     return_path = _listed([mailbox for mailbox in mail.return_path if mailbox.address])
-    recipients = tuple(map(parse_mailbox, raw.destinations or ())) or _listed((*mail.to, *mail.cc, *mail.bcc))
+    # Headers are judged also where the envelope does not come from them: on that nodemailer's `verify` relies.
+    addressed = _listed((*mail.to, *mail.cc, *mail.bcc))
+    recipients = tuple(map(parse_mailbox, raw.destinations or ())) or addressed
+    if not recipients and not mail.has_recipient_header:
+        raise InvalidParameterValue("Missing required header 'To'.")
     check_recipient_count(len(recipients))
     # SES developer guide: Source, else the Return-Path header, else From hears of bounces and complaints.
     feedback_to = source or (return_path or from_)[0]
     sources = () if source is None else (source,)
-    sender = _listed(mail.sender)
     return await accept(
         Submission(
             caller=raw.caller,
@@ -99,6 +103,10 @@ def _listed(found: Sequence[mailboxes.Mailbox]) -> tuple[Mailbox, ...]:
 
 
 def _checked(mailbox: mailboxes.Mailbox) -> Mailbox:
-    address = parse_mailbox(mailbox.address).address
+    address = mailbox.address
+    # Not `parse_mailbox`: it would read a second time, more leniently, what was no address of the list.
+    check_address(address)
     shown = mailboxes.write(mailbox.display, address) if mailbox.display else address
+    if len(shown) > MAX_ADDRESS_LENGTH:
+        raise InvalidParameterValue(f"Address length is more than {MAX_ADDRESS_LENGTH} characters long: '{shown}'.")
     return Mailbox(shown, mailbox.display, address)

@@ -119,3 +119,8 @@ def test_a_mailbox_longer_than_a_line_is_folded_inside() -> None:
 @pytest.mark.parametrize("piece", ['"', '"\\', "(", "(\\", "<", '<"', "[", "a:", '\\"', ",;", "=?utf-8?q?", "<a@b>"])
 def test_a_hostile_list_takes_linear_time(piece: str) -> None:
     assert mailboxes.parse(piece * 200_000) is not None
+
+
+@pytest.mark.parametrize("value", ["<a@b>\x85", "a@b\u2028", "\x1fa@b", "<a@b\x85>", "x <a@b> \u2003"])
+def test_what_is_no_blank_in_a_header_does_not_vanish_beside_an_address(value: str) -> None:
+    assert [each.address for each in mailboxes.parse(value)] != ["a@b"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posthouse.mail import headers, transfer
-from posthouse.mail.seven_bit import to_seven_bit, with_short_lines
+from posthouse.mail.seven_bit import fit_for_smtp, to_seven_bit
 
 SIGNED = b'Content-Type: multipart/signed; boundary="s"; protocol="application/pgp-signature"; micalg=pgp-sha256\r\n'
 
@@ -50,7 +50,7 @@ def shown(raw: bytes) -> Any:
 def test_what_fits_stays_byte_for_byte() -> None:
     raw = b"From: a@b\r\nSubject:  odd \r\n\tfold\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--x\r\nbody"
     assert seven(raw) == raw
-    assert with_short_lines(headers.read(raw)).to_bytes() == raw
+    assert fit_for_smtp(headers.read(raw)).to_bytes() == raw
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_is_signed_as_a_whole_is_not_touched() -> None:
     assert seven(SIGNED + b"\r\n" + part) is None
     assert seven(b"Subject: \xc3\xa9\r\n" + SIGNED + b"\r\n" + part.replace(b"\xc3\xa9", b"e")) is not None
     long = SIGNED + b"\r\n" + part.replace(b"\xc3\xa9", b"x" * 2000)
-    assert with_short_lines(headers.read(long)).to_bytes() == long
+    assert fit_for_smtp(headers.read(long)).to_bytes() == long
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,18 @@ def test_what_has_no_place_for_encoded_words_loses_what_nobody_could_read() -> N
 def test_long_lines_are_folded_in_headers_and_encoded_in_bodies() -> None:
     to = ", ".join(f"someone{number}@example.org" for number in range(60))
     raw = f"From: a@b\r\nTo: {to}\r\nContent-Type: text/html\r\n\r\n<p>{'x ' * 900}</p>\r\nshort\r\n".encode()
-    short = with_short_lines(headers.read(raw)).to_bytes()
+    short = fit_for_smtp(headers.read(raw)).to_bytes()
     assert not transfer.has_long_line(short)
     assert parsed(short)["To"] == to
     assert parsed(short).get_payload(decode=True) == parsed(raw).get_payload(decode=True)
-    assert with_short_lines(headers.read(short)).to_bytes() == short
+    assert fit_for_smtp(headers.read(short)).to_bytes() == short
+
+
+def test_nul_is_encoded_away() -> None:
+    raw = b"Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\na\0b\xff"
+    fit = fit_for_smtp(headers.read(raw)).to_bytes()
+    assert b"\0" not in fit
+    assert parsed(fit).get_payload(decode=True) == b"a\0b\xff"
 
 
 def test_only_the_part_with_the_long_line_is_encoded() -> None:
@@ -180,7 +187,7 @@ def test_only_the_part_with_the_long_line_is_encoded() -> None:
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\xc3\xa9\r\n"
         b"--b\r\n\r\n" + b"y" * 1500 + b"\r\n--b--\r\n"
     )
-    short = with_short_lines(headers.read(raw)).to_bytes()
+    short = fit_for_smtp(headers.read(raw)).to_bytes()
     assert b"Content-Transfer-Encoding: 8bit\r\n\r\n\xc3\xa9\r\n--b\r\n" in short
     assert not transfer.has_long_line(short)
     assert shown(short) == shown(raw)

@@ -25,8 +25,6 @@ def test_the_facts_of_an_ordinary_mail() -> None:
     assert read_tags(mail.message_tags or "") == [("n1", "v1"), ("n2", "v2")]
     assert (mail.source_arn, mail.from_arn, mail.return_path_arn) == ("arn1", "arn2", "arn3")
     assert (mail.list_management_options, mail.tenant) == ("list; topic=x", "t")
-    assert not mail.eight_bit
-    assert not mail.long_line
 
 
 @pytest.mark.parametrize(
@@ -95,9 +93,56 @@ def test_bare_newlines_are_read_as_what_leaves() -> None:
     assert mail.to == [Mailbox("", "c@d")]
 
 
-def test_eight_bit_and_long_lines_are_told() -> None:
-    assert read_submission(GOOD + b"\r\n\xe9").eight_bit
-    assert read_submission(GOOD + b"\r\n" + b"x" * 999).long_line
+@pytest.mark.parametrize(
+    ("headers", "present"),
+    [(b"To: undisclosed-recipients:;", True), (b"CC: a@b", True), (b"bcc:", True), (b"Resent-To: a@b", False)],
+)
+def test_whether_recipients_stand_in_headers_at_all(headers: bytes, present: bool) -> None:
+    mail = read_submission(b"From: a@b\r\n" + headers + b"\r\n\r\n")
+    assert mail.has_recipient_header is present
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b"filename=safe.txt; filename*=utf-8''evil.exe",
+        b"filename=evil.exe; filename*=utf-8''safe.txt",
+        b"filename=safe.txt; filename=evil.exe",
+        b"filename=evil.exe (harmless)",
+        b"filename=evil.exe harmless.txt",
+        b"filename*1=exe; filename*0=evil.",
+        b'filename="=?utf-8?q?evil=2Eexe?="',
+    ],
+)
+def test_a_name_is_refused_however_a_reader_may_read_it(disposition: bytes) -> None:
+    assert refusal(read_submission(GOOD + b"Content-Disposition: attachment; " + disposition + b"\r\n\r\n")) == (
+        "Illegal filename"
+    )
+
+
+@pytest.mark.parametrize("name", [b'"my file (1).pdf"', b"my file.exe.pdf", b"a(b).txt"])
+def test_a_name_that_is_only_odd_is_taken(name: bytes) -> None:
+    assert refusal(read_submission(GOOD + b"Content-Disposition: attachment; filename=" + name + b"\r\n\r\n")) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"text/plain; charset", "Expected '=', got 'null'"),
+        (b"text/plain; format=flowed;\r\n charset ", "Expected '=', got 'null'"),
+        (b"text/plain;", None),
+        (b"text/plain; charset=utf-8;", None),
+        (b'text/plain; name="a; b"', None),
+        (b"text/plain", None),
+    ],
+)
+def test_a_parameter_without_a_value_is_what_ses_stumbles_over(value: bytes, text: str | None) -> None:
+    assert refusal(read_submission(GOOD + b"Content-Type: " + value + b"\r\n\r\n")) == text
+
+
+def test_nul_in_a_header_is_refused_and_in_a_body_is_not() -> None:
+    assert refusal(read_submission(GOOD + b"X: a\0b\r\n\r\nx")) == "Illegal header 'X'."
+    assert refusal(read_submission(GOOD + b"\r\na\0b")) is None
 
 
 @pytest.mark.parametrize("name", ["a.exe", "A.Exe", "x.tar.js", "a.exe. .", " a.vbs ", "a.ps1xml", ".reg"])

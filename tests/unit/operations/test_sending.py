@@ -148,7 +148,14 @@ async def test_what_is_refused(changes: dict[str, str | None], error: type[Servi
         ("From: a@example.com, b@example.com\r\nTo: b@example.net\r\n\r\nx", "Only one address"),
         ("From: a@example.com\r\nSubject: a\r\nSubject: b\r\nTo: b@c.d\r\n\r\nx", "Duplicate header 'Subject'."),
         ("From: a@example.com\r\n: x\r\nTo: b@example.net\r\n\r\nx", "Empty header names are illegal."),
-        ("From: a@example.com\r\n\r\nx", "There are no recipients specified."),
+        ("From: a@example.com\r\n\r\nx", "Missing required header 'To'."),
+        ("From: a@example.com\r\nTo: undisclosed recipients:;\r\n\r\nx", "There are no recipients specified."),
+        ("From: a@example.com\r\nTo: b@bücher.example\r\n\r\nx", "Domain contains illegal character"),
+        ("From: a@example.com\r\nTo: bärbel@b.example\r\n\r\nx", "Local address contains control or whitespace"),
+        ("From: (<a@example.com>\r\nTo: b@example.net\r\n\r\nx", "Local address contains illegal character"),
+        ("From: <a@example.com>\x85\r\nTo: b@example.net\r\n\r\nx", "Local address contains illegal character"),
+        (f"From: {'x' * 320} <a@example.com>\r\nTo: b@example.net\r\n\r\nx", "Address length is more than 320"),
+        ("From: a@example.com\r\nTo: b@c.d\r\nReply-To: me\r\n\r\nx", "Missing final '@domain'"),
         ("From: a@example.com\r\nTo: nobody\r\n\r\nx", "Missing final '@domain'"),
         ("From: a@example.com\r\nTo: b@example.net\r\nX-SES-MESSAGE-TAGS: a b=c\r\n\r\nx", "Invalid tag name <a b>"),
     ],
@@ -236,3 +243,61 @@ async def test_a_disabled_account_sends_nothing() -> None:
 async def test_statistics_are_empty_before_anything_was_sent() -> None:
     async with open_ses() as ses:
         assert (await ses.call("GetSendStatistics")).send_data_points == ()
+
+
+async def test_raw_mail_may_be_ten_megabytes_and_not_an_octet_more() -> None:
+    head = b"From: a@example.com\r\nTo: b@example.net\r\n\r\n"
+    largest = head + b"x" * (10_485_760 - len(head))
+    async with open_ses() as ses:
+        await verified(ses)
+        await ses.call("SendRawEmail", RawMessage__Data=base64.b64encode(largest).decode())
+        with pytest.raises(InvalidParameterValue) as raised:
+            await ses.call("SendRawEmail", RawMessage__Data=base64.b64encode(largest + b"x").decode())
+    assert raised.value.message == "Message length is more than 10485760 bytes long: '10485761'."
+
+
+async def test_composed_mail_is_measured_as_it_leaves() -> None:
+    async with open_ses() as ses:
+        await verified(ses)
+        await send(ses, Message__Body__Text__Data="\r\n" * 4_000_000)  # kept in 16 MB of escapes, sent in 8
+        with pytest.raises(InvalidParameterValue, match="Message length is more than 10485760"):
+            await send(ses, Message__Body__Text__Data="é" * 4_000_000)  # kept in 8 MB, sent in base64
+
+
+async def test_nodemailer_asks_whether_it_may_come_in_with_a_header_of_junk() -> None:
+    text = "From: invalid@invalid\r\nTo: invalid@invalid\r\n Subject: Invalid\r\n\r\nInvalid"
+    async with open_ses() as ses:
+        with pytest.raises(InvalidParameterValue):
+            await ses.call(
+                "SendRawEmail",
+                RawMessage__Data=raw(text),
+                Source="invalid@invalid",
+                Destinations__member__1="invalid@invalid",
+            )
+
+
+async def test_parameters_beat_the_headers_that_stand_for_them() -> None:
+    text = (
+        "X-SES-MESSAGE-TAGS: a=header\r\nx-ses-message-tags: a=second\r\nReturn-Path: r@example.com\r\n"
+        "X-SES-SOURCE-ARN: no arn\r\n" + RAW
+    )
+    arn = "arn:aws:ses:us-east-1:111111111111:identity/example.com"
+    async with open_ses() as ses:
+        await verified(ses)
+        by_header = await ses.call("SendRawEmail", RawMessage__Data=raw(text), SourceArn=arn)
+        by_parameter = await ses.call(
+            "SendRawEmail",
+            RawMessage__Data=raw(text),
+            Source="s@example.com",
+            SourceArn=arn,
+            Tags__member__1__Name="b",
+            Tags__member__1__Value="parameter",
+        )
+        with pytest.raises(InvalidParameterValue):
+            await ses.call("SendRawEmail", RawMessage__Data=raw(text))
+        first = await ses.ctx.stores.messages.get(Callers.ANN.scope, by_header.message_id)
+        second = await ses.ctx.stores.messages.get(Callers.ANN.scope, by_parameter.message_id)
+    assert first is not None
+    assert second is not None
+    assert (first.facts.tags, first.facts.feedback_to) == ((("a", "header"),), "r@example.com")
+    assert (second.facts.tags, second.facts.feedback_to) == ((("b", "parameter"),), "s@example.com")
