@@ -1,6 +1,7 @@
 """Where a message ends, and what is refused for pretending that it ends elsewhere (RFC 5321 4.1.1.4)."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from tests.wire.smtp_server_player import OFFER, in_transaction
 
 from posthouse.wire.smtp_body import Body
 from posthouse.wire.smtp_reply import reply
+from posthouse.wire.smtp_transaction import wire_form
 
 LINE_ENDS = (b"\r\n", b"\n", b"\r")
 FALSE_ENDS = [
@@ -25,6 +27,21 @@ def test_dot_between_line_ends_that_are_not_both_crlf_is_refused_after_the_real_
     assert whole.codes()[-3:] == [354, 550, 250]
     by_byte = in_transaction(*(smuggled[i : i + 1] for i in range(len(smuggled))))
     assert by_byte.said == whole.said
+
+
+@pytest.mark.parametrize("any_line_end", [rb"\r\n|\n|\r", rb"\r\n|\n\r|\n|\r"])
+def test_no_short_text_ends_elsewhere_for_any_reader_neither_here_nor_at_the_next_server(any_line_end: bytes) -> None:
+    for length in range(7):
+        for text in itertools.product(b"\r\n.x", repeat=length):
+            sent = bytes(text) + b"\r\n.\r\n"
+            body, by_byte = Body(1000, "accept"), Body(1000, "accept")
+            end = body.take(sent, 0)
+            ends = [at for at in range(end) if by_byte.take(sent[at : at + 1], 0) >= 0]
+            assert (ends, by_byte.refusal, by_byte.content) == ([end - 1], body.refusal, body.content), sent
+            if body.refusal is None:
+                for on_the_wire in (sent[:end], wire_form(body.content)):
+                    lines = re.split(any_line_end, on_the_wire)
+                    assert lines.index(b".") == len(lines) - 2, sent
 
 
 @pytest.mark.parametrize("first_line", [b".\n", b".\rx", b"..\n", b"..\rx", b".\r.\r\n", b".\n\r\n"])

@@ -1,5 +1,6 @@
 """What serve says and takes before any process starts."""
 
+import resource
 import socket
 
 import pytest
@@ -10,7 +11,7 @@ from posthouse.cli.entry import main
 from posthouse.cli.serve import with_bound_ports
 from posthouse.config import ROLES, load
 from posthouse.domain.scope import Scope
-from posthouse.serve import bind
+from posthouse.serve import MOST_FILES, bind, raise_file_limit
 from posthouse.wire.smtp_password import smtp_password
 
 DEFAULT = Scope("123456789012", "us-east-1")
@@ -102,3 +103,14 @@ def test_a_taken_port_is_one_line_and_status_1(monkeypatch: pytest.MonkeyPatch) 
         done = CliRunner().invoke(main, ["serve", "--roles", "api"])
     assert done.exit_code == 1
     assert done.stderr == f"posthouse: cannot listen on {at}: Address already in use\n"
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+        raise_file_limit()
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (now, most) == (MOST_FILES if before[1] == resource.RLIM_INFINITY else min(before[1], MOST_FILES), before[1])
