@@ -266,7 +266,8 @@ def possible_values(value: str, names: Collection[str]) -> list[str]:
 def ends_without_value(value: str) -> bool:
     """Whether the last parameter has a name and nothing else: ``text/plain; charset``."""
     last = _LAST_PARAMETER.search(value[:_MAX_VALUE])
-    return last is not None and "=" not in last[0] and '"' not in last[0]
+    # A quotation mark or parenthesis: the semicolon was inside of quotes or a comment.
+    return last is not None and not set('=")') & set(last[0])
 
 
 def _joined(parameters: dict[str, str]) -> dict[str, str]:

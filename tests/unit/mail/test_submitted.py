@@ -133,6 +133,7 @@ def test_a_name_that_is_only_odd_is_taken(name: bytes) -> None:
         (b"text/plain;", None),
         (b"text/plain; charset=utf-8;", None),
         (b'text/plain; name="a; b"', None),
+        (b"text/plain; charset=us-ascii (plain; or so)", None),
         (b"text/plain", None),
     ],
 )
