@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.context import Callers, Ses, open_ses
 
-from posthouse.delivery.prepare import Origin, prepare
-from posthouse.domain.messages import Draft, StoredMessage
+from posthouse.delivery.prepare import Ingredients, Origin, prepare
+from posthouse.domain.messages import Draft, MessageFacts, StoredMessage
 from posthouse.mail import headers
 from posthouse.model.errors import ServiceError
 
@@ -96,7 +96,7 @@ def test_no_parameter_of_send_email_makes_a_header_or_a_recipient(shop: Shop, na
     if taken is None:
         return
     stored, content = taken
-    leaving = prepare(stored.facts, content, (), ORIGIN, "").content
+    leaving = prepared(stored.facts, content)
     assert_clean(leaving, COMPOSED)
     mail = parsed(leaving)
     assert [part.get_content_type() for part in mail.walk()] == ["multipart/alternative", "text/plain", "text/html"]
@@ -126,7 +126,7 @@ def test_no_parameter_of_send_raw_email_makes_a_header_or_a_recipient(shop: Shop
     if taken is None:
         return
     stored, content = taken
-    leaving = prepare(stored.facts, content, (), ORIGIN, "").content
+    leaving = prepared(stored.facts, content)
     assert [each.recipient for each in stored.recipients] == ["bob@example.net"] or name == "Destinations.member.1"
     assert len(stored.recipients) == 1
     assert not set("\r\n\0,<> ") & set(stored.recipients[0].recipient.replace('"', ""))
@@ -136,6 +136,10 @@ def test_no_parameter_of_send_raw_email_makes_a_header_or_a_recipient(shop: Shop
     authors = [address for _, address in email.utils.getaddresses(mail.get_all("From", [])) if address]
     assert {author.rpartition("@")[2] for author in authors} <= {"example.com", "evil.example"}
     assert len(authors) <= 1
+
+
+def prepared(facts: MessageFacts, content: bytes) -> bytes:
+    return prepare(Ingredients(facts=facts, content=content, keys=(), origin=ORIGIN, mail_from="")).content
 
 
 def assert_clean(leaving: bytes, allowed: set[str] | None) -> None:

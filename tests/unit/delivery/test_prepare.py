@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from posthouse.delivery.prepare import Origin, in_seven_bits, prepare
+from posthouse.delivery.prepare import Ingredients, Origin, in_seven_bits, prepare
 from posthouse.domain.messages import ContentKind, Direction, MessageFacts
 from posthouse.domain.scope import Scope
 from posthouse.mail import headers
@@ -31,6 +31,11 @@ def facts(size: int) -> MessageFacts:
     )
 
 
+def prepared(raw: bytes) -> bytes:
+    of = Ingredients(facts=facts(len(raw)), content=raw, keys=KEYS, origin=ORIGIN, mail_from="")
+    return prepare(of).content
+
+
 def signers(message: bytes) -> list[str]:
     found = [field.value for field in headers.read(message).fields if field.key == b"dkim-signature"]
     return [next(tag[2:] for tag in value.replace(";", " ").split() if tag.startswith("d=")) for value in found]
@@ -39,7 +44,7 @@ def signers(message: bytes) -> list[str]:
 @pytest.mark.parametrize("keys", [KEYS, KEYS[:1], ()])
 def test_our_signatures_are_replaced_and_the_callers_stays(keys: tuple[SigningKey, ...]) -> None:
     raw = HEAD + "\r\nGrüße und noch viel mehr Text dazu\r\n".encode()
-    leaving = prepare(facts(len(raw)), raw, KEYS, ORIGIN, "").content
+    leaving = prepared(raw)
     assert signers(leaving) == ["b.c", "x.test", "their.example"]
     seven = in_seven_bits(facts(len(raw)), leaving, keys)
     assert seven is not None
@@ -53,5 +58,5 @@ def test_our_signatures_are_replaced_and_the_callers_stays(keys: tuple[SigningKe
 def test_what_must_not_be_touched_is_left() -> None:
     raw = b"From: a@b.c\r\nTo: d@e.f\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n"
     raw += b"--s\r\n\r\n\xc3\xa9\r\n--s--\r\n"
-    leaving = prepare(facts(len(raw)), raw, KEYS, ORIGIN, "").content
+    leaving = prepared(raw)
     assert in_seven_bits(facts(len(raw)), leaving, KEYS) is None
