@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from posthouse.mail import dkim, headers, mailboxes, mime, outgoing, parse, submitted
+from posthouse.mail import dkim, headers, mailboxes, mime, outgoing, parse, seven_bit, submitted
 from posthouse.mail.encoded_words import decode_words
 from posthouse.mail.outgoing import Stamp
 
@@ -55,6 +55,14 @@ PIECES = [
     ),
     *(b"Content-Disposition: attachment; filename=", b"Content-Transfer-Encoding: base64\r\n", b"aGVsbG8=", b"=C3=A9"),
     *(b"Content-Transfer-Encoding: quoted-printable\r\n", b"=?utf-8?q?x?=", b"=?utf-8?b?", b"?=", b"=?zip?q?x?="),
+    *(
+        b"\x0b",
+        b"\xc2\x85",
+        b"filename=\x0b",
+        b"x" * 1001,
+        b"; filename*1*=%C3",
+        b"Content-Transfer-Encoding: 8bit\r\n",
+    ),
     *(b"Subject: x\r\n", b'To: team: c@d, "e, f" <g@h>;\r\n', b"X-SES-MESSAGE-TAGS: a=b, c=d\r\n", b"Bcc: s@t\r\n"),
 ]
 
@@ -92,6 +100,21 @@ def test_what_leaves_is_clean_whatever_came(seed: int) -> None:
         keys = [field.key for field in again.fields]
         assert b"bcc" not in keys
         assert keys.count(b"message-id") == keys.count(b"date") == 1
+
+
+@pytest.mark.parametrize("seed", range(30, 40))
+def test_what_is_made_to_fit_fits_whatever_it_was(seed: int) -> None:
+    for raw in mails(seed):
+        message = headers.read(outgoing.crlf(raw))
+        fit = seven_bit.fit_for_smtp(message)
+        for made in (fit, seven_bit.to_seven_bit(message), seven_bit.to_seven_bit(fit)):
+            if made is None:
+                continue
+            rest = made.to_bytes().replace(b"\r\n", b"")
+            assert b"\r" not in rest
+            assert b"\n" not in rest
+            assert made is fit or rest.isascii()
+            assert headers.read(made.to_bytes()) == made
 
 
 @pytest.mark.parametrize("seed", range(20, 25))

@@ -256,7 +256,7 @@ def possible_values(value: str, names: Collection[str]) -> list[str]:
             if name in names:
                 found.append(decode_words(text))
                 if quoted is None:
-                    found += [text.partition("(")[0], text.split(None, 1)[0] if text else ""]
+                    found += [text.partition("(")[0], text.partition(" ")[0]]
             elif name.partition("*")[0] in names:
                 pieces.setdefault(name, text)
         at = parameters.find(";", parameter.end() if parameter else at + 1)

@@ -38,6 +38,8 @@ _BARE = frozenset(
     }
 )
 """Fields whose grammar has no place for an encoded word, or none worth finding."""
+_NAMED = re.compile(rb"[!-9;-~]+[ \t]*:")
+"""What begins otherwise is no field, and must not be made one: its name may go over the end of a line."""
 _ADDRESS_TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*+"|<[^>]*+>|\((?:[^()\\]|\\.)*+\)|[,;:]|[^"<(,;:]++', re.DOTALL
 )  # fmt: skip
@@ -163,15 +165,14 @@ def _relabelled(fields: list[Field], encoding: str) -> list[Field]:
 def _field(field: Field, seven_bit: bool) -> Field:
     if seven_bit and not field.raw.isascii():
         return _ascii_field(field)
-    if not seven_bit and transfer.has_long_line(field.raw) and field.raw.isascii():
+    if not seven_bit and transfer.has_long_line(field.raw) and field.raw.isascii() and _NAMED.match(field.raw):
         folded = fold(field.value, len(field.name) + 2)
         return field if folded is None else _made(field, folded)
     return field
 
 
 def _ascii_field(field: Field) -> Field:
-    colon = field.raw.find(b":")
-    if colon <= 0 or not field.raw[:colon].isascii() or field.key in _BARE:
+    if not _NAMED.match(field.raw) or field.key in _BARE:
         return Field(field.key.translate(_QUESTION_MARKS), field.raw.translate(_QUESTION_MARKS))
     if field.key in _ADDRESSES:
         value = _address_list(field.value)

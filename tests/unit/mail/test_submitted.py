@@ -120,7 +120,7 @@ def test_a_name_is_refused_however_a_reader_may_read_it(disposition: bytes) -> N
     )
 
 
-@pytest.mark.parametrize("name", [b'"my file (1).pdf"', b"my file.exe.pdf", b"a(b).txt"])
+@pytest.mark.parametrize("name", [b'"my file (1).pdf"', b"my file.exe.pdf", b"a(b).txt", b"\x0b", b"\xc2\x85", b"("])
 def test_a_name_that_is_only_odd_is_taken(name: bytes) -> None:
     assert refusal(read_submission(GOOD + b"Content-Disposition: attachment; filename=" + name + b"\r\n\r\n")) is None
 
