@@ -126,6 +126,35 @@ async def test_a_hostile_mail_runs_nothing_and_reaches_nobody(house: House, serv
     assert sorted(seen.left) == ["http://outside.invalid/pixel.gif", "http://outside.invalid/z.png"]
 
 
+LINKS = b"""Content-Type: text/html\r\n\r\n<!doctype html>\
+<p><a id=far href="http://outside.invalid/far" rel=opener>far</a> <a id=self target=_self href="http://outside.invalid/s">\
+self</a> <a id=top target=_top href="http://outside.invalid/top">top</a> <a id=js href="javascript:alert(1)">js</a>\r\n"""
+
+
+async def test_a_link_of_a_mail_opens_its_target_beside_the_console(house: House, serving: Any, browser: Any) -> None:  # noqa: F811
+    base = await start(serving, house)
+    message_id = await house.send(LINKS)
+    seen = await visit(browser, base)
+    where = f"{base}/console/messages/{message_id}?view=html"
+    await seen.page.goto(where)
+    frame = seen.page.frame_locator("iframe.mail-html")
+    async with seen.page.context.expect_page() as opening:
+        await frame.locator("#far").click()
+    opened = await opening.value
+    await opened.wait_for_load_state()
+    # It is a page like any other: its scripts run, and it does not know where it came from.
+    assert await opened.evaluate("[location.href, document.referrer, window.opener]") == [
+        "http://outside.invalid/far",
+        "",
+        None,
+    ]
+    await opened.close()
+    for name in ("#js", "#top", "#self"):
+        await frame.locator(name).click(no_wait_after=True)
+        await seen.page.wait_for_timeout(200)
+    assert (seen.page.url, seen.dialogs, seen.left) == (where, [], ["http://outside.invalid/far"])
+
+
 async def test_pages_fit_a_narrow_screen(house: House, serving: Any, browser: Any) -> None:  # noqa: F811
     base = await start(serving, house)
     long = "a" * 60 + "@" + "b" * 60 + ".example"

@@ -1,12 +1,12 @@
 """The console's pages and what their buttons do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from enum import StrEnum
 
 import msgspec
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from posthouse.domain.events import EventType, LoggedEvent
 from posthouse.domain.messages import Direction, RecipientState, StoredMessage
@@ -25,6 +25,7 @@ from posthouse.web import (
     views,
 )
 from posthouse.web.call import Call
+from posthouse.web.page import SCOPE, Page, back, scoped
 from posthouse.web.problems import Problem
 from posthouse.web.query import Param, choice, number, pattern, text
 from posthouse.web.scopes import known_scopes
@@ -47,52 +48,34 @@ class View(StrEnum):
     CALL = "call"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A row of the console's route table."""
-
-    method: str
-    path: str
-    handle: Callable[[Call], Awaitable[Response]]
-    params: tuple[Param, ...] = ()
-    login: bool = True
-
-
 _SHOWN = 50
 _RAW_SHOWN = 256 * 1024
 _EVENT_WINDOW = 500
 _EVENT_WINDOWS = 20
 _EVENTS_SHOWN = 100
 _FRAGMENT = Param("fragment", number(0, 1), "Only the part of the page that changes.", 0)
-_SCOPE = Param("scope", pattern("[0-9]{12} [a-z0-9-]{1,32}", "an account and a region"), "One account and region.", "")
 _INBOX = (
     Param("q", text(), "What to look for.", ""),
     Param("in", choice(SearchIn), "Where to look for it.", SearchIn.RECIPIENT),
     Param("status", choice(RecipientState), "At least one recipient is in this state."),
     Param("direction", choice(Direction), "Sent or received."),
-    _SCOPE,
+    SCOPE,
     admin_messages.AFTER,
     _FRAGMENT,
 )
 _EVENTS = (
     Param("type", choice(EventType), "Events of this type only."),
     Param("before", number(1, admin_events.MAX_SEQ), "Events with a smaller seq."),
-    _SCOPE,
+    SCOPE,
     _FRAGMENT,
 )
-
-
-def _scoped(call: Call) -> Call:
-    """The call with the scope picked on the page as the account and region the admin API reads."""
-    account, _, region = call.query["scope"].partition(" ")
-    return replace(call, query={**call.query, "account": account or None, "region": region or None})
 
 
 async def inbox(call: Call) -> Response:
     query = call.query
     searched = dict.fromkeys(("recipient", "subject", "sender"), "") | {str(query["in"]): query["q"]}
-    scoped = _scoped(call)
-    listed = replace(scoped, query={**scoped.query, **searched, "since": 0})
+    in_scope = scoped(call)
+    listed = replace(in_scope, query={**in_scope.query, **searched, "since": 0})
     found, after = await admin_messages.page_of(listed, _SHOWN)
     fragment = bool(query["fragment"])
     return pages.page(
@@ -193,13 +176,13 @@ async def message_frame(call: Call) -> Response:
 async def delete_all(call: Call) -> Response:
     await forms.read(call)
     await admin_messages.empty_inbox(call)
-    return _back("/console/")
+    return back("/console/")
 
 
 async def delete_one(call: Call) -> Response:
     await forms.read(call)
     await admin_messages.delete_message(call)
-    return _back("/console/")
+    return back("/console/")
 
 
 async def queue(call: Call) -> Response:
@@ -211,13 +194,13 @@ async def queue(call: Call) -> Response:
 async def queue_retry(call: Call) -> Response:
     form = await forms.read(call)
     await admin_queue.retry(call)
-    return _back(forms.next_of(form, "/console/queue"))
+    return back(forms.next_of(form, "/console/queue"))
 
 
 async def queue_drop(call: Call) -> Response:
     form = await forms.read(call)
     await admin_queue.drop(call)
-    return _back(forms.next_of(form, "/console/queue"))
+    return back(forms.next_of(form, "/console/queue"))
 
 
 async def identities(call: Call) -> Response:
@@ -227,14 +210,14 @@ async def identities(call: Call) -> Response:
 
 async def events(call: Call) -> Response:
     """The newest first: the log is read backwards by windows of its numbers."""
-    scoped, query = _scoped(call), call.query
+    asked, query = scoped(call).scope(), call.query
     before = query["before"] or await call.ctx.stores.events.last_seq() + 1
     found: list[LoggedEvent] = []
     for _ in range(_EVENT_WINDOWS):
         if before <= 1 or len(found) >= _EVENTS_SHOWN:
             break
         after = max(0, before - 1 - _EVENT_WINDOW)
-        window = await call.ctx.stores.events.page(scoped.scope(), after, _EVENT_WINDOW, query["type"])
+        window = await call.ctx.stores.events.page(asked, after, _EVENT_WINDOW, query["type"])
         found += [each for each in reversed(window) if each.seq < before]
         before = after + 1
     shown = found[:_EVENTS_SHOWN]
@@ -286,7 +269,7 @@ async def sign_in(call: Call) -> Response:
     viewer = await sessions.sign_in(ctx.stores.credentials, *given, now_ms)
     if viewer is None:
         return pages.page(call, "login.html", 401, next=form.get("next", ""), failed=True)
-    answer = _back(forms.next_of(form, "/console/"))
+    answer = back(forms.next_of(form, "/console/"))
     answer.set_cookie(
         sessions.COOKIE,
         sessions.cookie_for(ctx.session_key, viewer.name, now_ms),
@@ -300,7 +283,7 @@ async def sign_in(call: Call) -> Response:
 
 async def sign_out(call: Call) -> Response:
     await forms.read(call)
-    answer = _back("/console/login")
+    answer = back("/console/login")
     answer.delete_cookie(sessions.COOKIE, httponly=True, samesite="strict")
     return answer
 
@@ -310,12 +293,7 @@ async def asset(call: Call) -> Response:
 
 
 async def slashed(call: Call) -> Response:
-    return _back("/console/")
-
-
-def _back(path: str) -> Response:
-    """After a change: the page again, so that reloading it changes nothing twice."""
-    return RedirectResponse(path, 303)
+    return back("/console/")
 
 
 _NEXT = Param("next", pattern(forms.NEXT, "a page of the console"), "Where to go after signing in.", "")

@@ -5,6 +5,7 @@ our own file may run (Content-Security-Policy).
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from posthouse.web import sessions, views
+from posthouse.web import navigation, sessions, views
 from posthouse.web.call import Call
 from posthouse.web.problems import Problem
 
@@ -23,10 +24,15 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+# What a link of a mail opens is a page like any other, without ties to the one it came from (pages: opener policy).
+FRAME_SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
 _FRAME_POLICY = (
-    "sandbox; default-src 'none'; img-src {images}; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    f"sandbox {FRAME_SANDBOX}; "
+    "default-src 'none'; img-src {images}; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
+# Behind it a <base> leaves the mail in the mode it asks for. Possessive: comments without end take one pass.
+_DOCTYPE = re.compile(r"(?:\s++|<!--(?>.*?-->))*+<!doctype[^>]*+>", re.IGNORECASE | re.DOTALL)
 _VISITOR_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'",
@@ -113,7 +119,13 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     found.filters |= {"tone": tone, "worst_tone": worst_tone, "size": human_size, "limit": limit_text}
-    found.globals |= {"asset": _NAMES, "with_query": with_query}
+    found.globals |= {
+        "asset": _NAMES,
+        "with_query": with_query,
+        "groups": navigation.GROUPS,
+        "group_of": navigation.group_of,
+        "frame_sandbox": FRAME_SANDBOX,
+    }
     # Compiled now, in the thread that loads this module, and not while a first visitor's page holds up the loop.
     for name in found.list_templates():
         found.get_template(name)
@@ -141,7 +153,13 @@ def problem_page(problem: Problem) -> Response:
 
 
 def _html(body: str, status: int, headers: dict[str, str] | None = None) -> Response:
-    return HTMLResponse(body, status, {**(headers or {}), "content-security-policy": PAGE_POLICY})
+    given = {
+        **(headers or {}),
+        "content-security-policy": PAGE_POLICY,
+        # A page opened from a mail's frame gets no hold of this one, not even where the mail asks for it (rel=opener).
+        "cross-origin-opener-policy": "same-origin",
+    }
+    return HTMLResponse(body, status, given)
 
 
 def visitor_page(template: str, status: int, **values: Any) -> Response:
@@ -156,15 +174,18 @@ def visitor_headers(status: int = 200, more: dict[str, str] | None = None) -> Re
 
 
 def frame(html: str, remote_images: bool) -> Response:
-    """A mail's HTML for the sandboxed frame: no script, no form, no origin, no request but for images asked for."""
+    """A mail's HTML for the sandboxed frame: no script, no form, no origin, no request but for images asked for, and
+    links that open beside the console."""
     images = "data: https: http:" if remote_images else "data:"
+    doctype = _DOCTYPE.match(html)
+    at = doctype.end() if doctype else 0
     policy = {
         "content-security-policy": _FRAME_POLICY.format(images=images),
         "referrer-policy": "no-referrer",
         # Looking up the hosts of its links would tell the sender that the mail is open.
         "x-dns-prefetch-control": "off",
     }
-    return HTMLResponse(html, headers=policy)
+    return HTMLResponse(f'{html[:at]}<base target="_blank">{html[at:]}', headers=policy)
 
 
 def asset(name: str) -> Response:

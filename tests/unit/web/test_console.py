@@ -10,6 +10,7 @@ from tests.unit.web.conftest import HOME, House
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.identities import Identity, Status
 from posthouse.domain.messages import RecipientState
+from posthouse.web import pages
 
 PAYLOADS = (
     "<script>alert(1)</script>",
@@ -151,15 +152,34 @@ async def test_a_mails_html_is_shown_in_a_sandbox_without_scripts_or_requests(ho
     raw = b"Content-Type: text/html\r\n\r\n<script>alert(1)</script><p>hi</p><img src=http://x.example/p.gif>"
     message_id = await house.send(raw)
     frames = [a for tag, a in tags_of(await client.page(f"/console/messages/{message_id}")).found if tag == "iframe"]
-    assert [(each["sandbox"], each["src"]) for each in frames] == [("", f"/console/messages/{message_id}/html")]
+    allowed = "allow-popups allow-popups-to-escape-sandbox"
+    assert [(each["sandbox"], each["src"]) for each in frames] == [(allowed, f"/console/messages/{message_id}/html")]
     answer = await client.page(f"/console/messages/{message_id}/html")
     policy = answer.header("content-security-policy")
-    assert policy.startswith("sandbox; default-src 'none'; img-src data:;")
-    assert "allow-" not in policy
+    assert policy.startswith(f"sandbox {allowed}; default-src 'none'; img-src data:;")
     assert answer.header("x-dns-prefetch-control") == "off"
     assert answer.header("referrer-policy") == "no-referrer"
     asked = await client.page(f"/console/messages/{message_id}/html?remote=1")
     assert "img-src data: https: http:;" in asked.header("content-security-policy")
+
+
+@pytest.mark.parametrize(
+    ("html", "before"),
+    [
+        ("<p>x", ""),
+        ("<!DOCTYPE html>\n<html>", "<!DOCTYPE html>"),
+        (" <!-- a --><!-- b -->\n<!doctype html PUBLIC 'x'><p>", " <!-- a --><!-- b -->\n<!doctype html PUBLIC 'x'>"),
+        ("<!-- " * 50_000, ""),
+        ("<!-- -->" * 50_000, ""),
+    ],
+)
+def test_links_of_a_mail_open_beside_it_and_its_mode_stays(html: str, before: str) -> None:
+    shown = bytes(pages.frame(html, False).body).decode()
+    assert shown == before + '<base target="_blank">' + html[len(before) :]
+
+
+async def test_pages_keep_what_a_mail_opens_at_arms_length(client: Client) -> None:
+    assert (await client.page("/console/")).header("cross-origin-opener-policy") == "same-origin"
 
 
 async def test_pictures_of_the_mail_are_put_into_its_html(house: House, client: Client) -> None:
@@ -171,7 +191,10 @@ async def test_pictures_of_the_mail_are_put_into_its_html(house: House, client: 
     )
     message_id = await house.send(raw)
     answer = await client.page(f"/console/messages/{message_id}/html")
-    assert answer.text.strip() == '<img src="data:image/png;base64,AAEC"><img src="CID:page@x"><img src="cid:none">'
+    assert (
+        answer.text.strip()
+        == '<base target="_blank"><img src="data:image/png;base64,AAEC"><img src="CID:page@x"><img src="cid:none">'
+    )
 
 
 async def test_a_picture_named_often_does_not_grow_the_page_without_bound(house: House, client: Client) -> None:

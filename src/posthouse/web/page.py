@@ -1,0 +1,39 @@
+"""What a page of the console is made of: a row of its route table, the scope picked on it, the way back to it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from starlette.responses import RedirectResponse, Response
+
+from posthouse.domain.scope import Scope
+from posthouse.web.call import Call
+from posthouse.web.query import Param, pattern
+
+SCOPE = Param("scope", pattern("[0-9]{12} [a-z0-9-]{1,32}", "an account and a region"), "One account and region.", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A row of the console's route table."""
+
+    method: str
+    path: str
+    handle: Callable[[Call], Awaitable[Response]]
+    params: tuple[Param, ...] = ()
+    login: bool = True
+
+
+def scoped(call: Call) -> Call:
+    """The call with the scope picked on the page as the account and region the admin API reads."""
+    account, _, region = call.query["scope"].partition(" ")
+    return replace(call, query={**call.query, "account": account or None, "region": region or None})
+
+
+def picked(scope: Scope) -> str:
+    """The scope as `SCOPE` reads it."""
+    return f"{scope.account} {scope.region}"
+
+
+def back(path: str) -> Response:
+    """After a change: the page again, so that reloading it changes nothing twice."""
+    return RedirectResponse(path, 303)
