@@ -288,6 +288,16 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reputation:
+    pause: bool = setting(
+        BOOLEAN,
+        False,
+        "accounts, and configuration sets with reputation metrics, are paused at SES's lines: "
+        "a bounce rate of 10 %, a complaint rate of 0.5 %",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receiving:
     max_size: int = setting(whole(1024, 1 << 30), 41943040, "bytes of one inbound message (SES: 40 MB)")
     require_rule: bool = setting(
@@ -440,6 +450,7 @@ class Config:
     identities: Identities
     delivery: Delivery
     suppression: Suppression
+    reputation: Reputation
     receiving: Receiving
     dns: Dns
     database: Database

@@ -121,6 +121,8 @@ async def test_statistics_count_by_quarters_of_an_hour(stores: SqlStores) -> Non
     assert await stores.statistics.points(OURS, 0) == [first, second]
     assert await stores.statistics.points(OURS, START_MS + 1) == [second]
     assert await stores.statistics.points(OTHER_REGION, 0) == []
+    assert await stores.statistics.scopes(0) == sorted([OURS, THEIRS])
+    assert await stores.statistics.scopes(START_MS + 1) == [OURS]
 
 
 async def test_only_hard_bounces_count_and_neither_the_own_list_nor_the_simulator(stores: SqlStores) -> None:

@@ -78,3 +78,15 @@ async def test_a_claim_tells_who_is_on_the_list(stores: SqlStores) -> None:
         (message_id(1), "free@x.example"): "",
         (message_id(2), "held@x.example"): "",
     }
+
+
+async def test_addresses_are_found_by_a_part_of_them(stores: SqlStores) -> None:
+    for address in ("a_b@x.example", "acb@x.example", "d%!e@y.example"):
+        await stores.suppressions.add(OURS, entry(address))
+
+    async def found(part: str, after: str = "") -> list[str]:
+        return [each.address for each in await stores.suppressions.page(OURS, after, 10, part)]
+
+    assert await found("X.Example") == ["a_b@x.example", "acb@x.example"]
+    assert await found("x.example", after="a_b@x.example") == ["acb@x.example"]
+    assert (await found("A_B"), await found("%!e"), await found("_@")) == (["a_b@x.example"], ["d%!e@y.example"], [])

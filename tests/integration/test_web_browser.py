@@ -127,8 +127,9 @@ async def test_a_hostile_mail_runs_nothing_and_reaches_nobody(house: House, serv
 
 
 LINKS = b"""Content-Type: text/html\r\n\r\n<!doctype html>\
-<p><a id=far href="http://outside.invalid/far" rel=opener>far</a> <a id=self target=_self href="http://outside.invalid/s">\
-self</a> <a id=top target=_top href="http://outside.invalid/top">top</a> <a id=js href="javascript:alert(1)">js</a>\r\n"""
+<p><a id=far href="http://outside.invalid/far" rel=opener>far</a>\
+<a id=self target=_self href="http://outside.invalid/self">self</a>\
+<a id=top target=_top href="http://outside.invalid/top">top</a> <a id=js href="javascript:alert(1)">js</a>\r\n"""
 
 
 async def test_a_link_of_a_mail_opens_its_target_beside_the_console(house: House, serving: Any, browser: Any) -> None:  # noqa: F811

@@ -100,6 +100,7 @@ async def _view(ctx: Context, scope: Scope) -> views.Account:
         sandbox=in_sandbox(account, ctx.defaults),
         sending_enabled=account.sending_enabled,
         paused=account.paused,
+        paused_why=account.paused_why,
         max_24_hour_send=limits.max_24_hour_send,
         max_send_rate=limits.max_send_rate,
         sent_last_24_hours=await ctx.stores.submissions.sent_last_24_hours(scope, ctx.clock.now_ms()),
@@ -124,7 +125,7 @@ def _show(account: views.Account, as_json: bool) -> None:
             ("Region", account.region),
             ("Sandbox", yes_no(account.sandbox)),
             ("Sending enabled", yes_no(account.sending_enabled)),
-            ("Paused", yes_no(account.paused)),
+            ("Paused", f"yes: {account.paused_why}" if account.paused_why else yes_no(account.paused)),
             ("Recipients in 24 hours", _limit(account.max_24_hour_send)),
             ("Recipients per second", _limit(account.max_send_rate)),
             ("Sent in the last 24 hours", account.sent_last_24_hours),
@@ -186,13 +187,15 @@ def set_account(
     """Change what an account may do in a region; in force at once, also for a running server."""
     if all(asked_for is None for asked_for in (sandbox, quota, rate, paused, enabled)):
         raise click.UsageError("name at least one thing to set")
-    switches = {"paused": paused, "sending_enabled": enabled}
 
     async def change(ctx: Context) -> views.Account:
         async with ctx.stores.records.transaction() as tx:
             account = await tx.accounts.get(asked.scope, ACCOUNT_RECORD) or Account()
             account = _granted(account, sandbox, quota, rate)
-            account = msgspec.structs.replace(account, **{k: v for k, v in switches.items() if v is not None})
+            if paused is not None:
+                account = account.with_paused(paused, ctx.clock.now_ms())
+            if enabled is not None:
+                account = account.with_sending_enabled(enabled)
             await tx.accounts.put(asked.scope, ACCOUNT_RECORD, account)
         return await _view(ctx, asked.scope)
 

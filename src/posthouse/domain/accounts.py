@@ -15,6 +15,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     max_send_rate: float | None = None
     paused: bool = False
     """By the operator: SES's "Sending paused for this account"."""
+    paused_why: str = ""
+    """The rates it was paused for, where `reputation.pause` did it."""
+    fresh_start_ms: int | None = None
+    """Since when bounces and complaints count for its reputation; None: it was never paused and resumed."""
+
+    def with_paused(self, paused: bool, now_ms: int, why: str = "") -> "Account":
+        """Resumed, its reputation starts afresh: else it would be paused again for what it was paused for."""
+        if paused:
+            return msgspec.structs.replace(self, paused=True, paused_why=self.paused_why if self.paused else why)
+        fresh_start_ms = now_ms if self.paused else self.fresh_start_ms
+        return msgspec.structs.replace(self, paused=False, paused_why="", fresh_start_ms=fresh_start_ms)
 
     def with_sending_enabled(self, enabled: bool) -> "Account":
         return msgspec.structs.replace(self, sending_enabled=enabled)

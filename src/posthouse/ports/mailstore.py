@@ -207,8 +207,8 @@ class Suppressions(Protocol):
         """True where it was on the list."""
         ...
 
-    async def page(self, scope: Scope, after: str, limit: int) -> Sequence[SuppressedAddress]:
-        """By address, from the first greater than `after` on."""
+    async def page(self, scope: Scope, after: str, limit: int, containing: str = "") -> Sequence[SuppressedAddress]:
+        """By address, from the first greater than `after` on; only those that contain this text, in any case."""
         ...
 
     async def expire(self, before_ms: int) -> int:
@@ -340,4 +340,8 @@ class Statistics(Protocol):
 
     async def points_of_set(self, scope: Scope, configuration_set: str, since_ms: int) -> Sequence[StatisticsPoint]:
         """The same, of the messages of one configuration set."""
+        ...
+
+    async def scopes(self, since_ms: int) -> Sequence[Scope]:
+        """Who has points since then."""
         ...

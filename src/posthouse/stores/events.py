@@ -138,6 +138,10 @@ class SqlStatistics:
             (*scope, configuration_set, since_ms),
         )
 
+    async def scopes(self, since_ms: int) -> Sequence[Scope]:
+        sql = "SELECT DISTINCT account, region FROM statistics WHERE start_ms >= ? ORDER BY account, region"
+        return [Scope(*row) for row in await self._database.read_long(lambda session: session.rows(sql, (since_ms,)))]
+
     async def _points(self, sql: str, params: Row) -> Sequence[StatisticsPoint]:
         return [
             StatisticsPoint(start_ms=start, delivery_attempts=a, bounces=b, complaints=c, rejects=r)

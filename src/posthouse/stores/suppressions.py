@@ -6,6 +6,7 @@ from posthouse.domain.events import Event
 from posthouse.domain.scope import Scope
 from posthouse.domain.suppression import Reason, SuppressedAddress, suppressed_by
 from posthouse.stores.database import Database, Row, Session
+from posthouse.stores.search import LIKE_SPECIAL
 
 PUT = (
     "INSERT INTO suppression (account, region, address, reason, at_ms, message_id) VALUES (?, ?, ?, ?, ?, ?)"
@@ -48,11 +49,13 @@ class SqlSuppressions:
         )
         return bool(rows)
 
-    async def page(self, scope: Scope, after: str, limit: int) -> Sequence[SuppressedAddress]:
+    async def page(self, scope: Scope, after: str, limit: int, containing: str = "") -> Sequence[SuppressedAddress]:
+        terms, params = f"{SELECT} AND address > ?", [*scope, after.lower()]
+        if containing:
+            terms += " AND address LIKE ? ESCAPE '!'"
+            params.append("%" + LIKE_SPECIAL.sub(lambda special: f"!{special[0]}", containing.lower()) + "%")
         rows = await self._database.read_long(
-            lambda session: session.rows(
-                f"{SELECT} AND address > ? ORDER BY address LIMIT ?", (*scope, after.lower(), limit)
-            )
+            lambda session: session.rows(f"{terms} ORDER BY address LIMIT ?", (*params, limit))
         )
         return [_entry(row) for row in rows]
 

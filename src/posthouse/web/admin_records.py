@@ -102,6 +102,7 @@ async def account_view(call: Call, scope: Scope, account: Account) -> views.Acco
         sandbox=in_sandbox(account, defaults),
         sending_enabled=account.sending_enabled,
         paused=account.paused,
+        paused_why=account.paused_why,
         max_24_hour_send=limits.max_24_hour_send,
         max_send_rate=limits.max_send_rate,
         sent_last_24_hours=await call.ctx.stores.submissions.sent_last_24_hours(scope, now_ms),

@@ -307,6 +307,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: bool
     sending_enabled: bool
     paused: bool
+    paused_why: str
+    """The rates it was paused for, where the server did it by itself (`reputation.pause`)."""
     max_24_hour_send: float
     max_send_rate: float
     sent_last_24_hours: int
