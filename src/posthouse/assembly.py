@@ -408,6 +408,7 @@ class Process:
                 public_hosts=frozenset({urlsplit(config.http.public_url).hostname or ""}),
                 http_endpoint=config.http.public_url,
                 smtp_endpoint=str(next(iter(config.smtp.submission_listen), "")),
+                require_rule=config.receiving.require_rule,
                 capturing=config.delivery.mode == "capture",
                 closing=self._closing,
             )

@@ -11,7 +11,7 @@ from enum import Enum
 
 from posthouse.domain.identities import candidates, key_of
 from posthouse.domain.receipt_filters import Network, Policy, address, decide, network
-from posthouse.domain.receipt_plan import Applied, MailFacts, Plan, RuleIndex, TlsMissing, accepts, plan
+from posthouse.domain.receipt_plan import Applied, MailFacts, Plan, RuleIndex, TlsMissing, accepts, covered, plan
 from posthouse.domain.scope import Scope
 from posthouse.ports.records import RecordStore, Transaction
 from posthouse.wire.smtp_reply import Reply, reply
@@ -75,6 +75,13 @@ class Recipients:
                 return Unwanted.TLS_MISSING
             case _:
                 return Unwanted.UNKNOWN
+
+    async def answer(self, scope: Scope, recipient: str, client_ip: str, tls: bool) -> Unwanted | None:
+        """What one account has against it, whatever others say; None: it takes it."""
+        await self._refresh()
+        if not covered(recipient, self._verified.get(scope, set())):
+            return Unwanted.UNKNOWN
+        return self._against(scope, recipient, client_ip, tls)
 
     async def plan(self, scope: Scope, recipients: Sequence[str], facts: MailFacts) -> Plan | None:
         """What the account's active rules do with a mail; None where no rule set is active."""

@@ -1,11 +1,14 @@
 """/api/v1/identities, accounts, credentials, stats: what is set up, and how much was sent."""
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from posthouse.domain.accounts import Account, in_sandbox, limits_of
 from posthouse.domain.dns_records import identity_records
 from posthouse.domain.identities import Identity, MailFrom
 from posthouse.domain.scope import Scope
+from posthouse.ports.mailstore import StatisticsPoint
 from posthouse.submission.facts import ACCOUNT as ACCOUNT_RECORD
 from posthouse.web import views
 from posthouse.web.answers import json_answer
@@ -139,21 +142,29 @@ async def statistics_of(call: Call, scope: Scope, since_ms: int | None) -> views
         account=scope.account,
         region=scope.region,
         since=iso(since_ms),
-        points=[
-            views.StatisticsPoint(
-                start_at=iso(each.start_ms),
-                delivery_attempts=each.delivery_attempts,
-                bounces=each.bounces,
-                complaints=each.complaints,
-                rejects=each.rejects,
-            )
-            for each in points
-        ],
-        totals=views.Totals(
-            delivery_attempts=sum(each.delivery_attempts for each in points),
-            bounces=sum(each.bounces for each in points),
-            complaints=sum(each.complaints for each in points),
-            rejects=sum(each.rejects for each in points),
-        ),
+        points=points_view(points),
+        totals=totals_view(points),
         sent_last_24_hours=await call.ctx.stores.submissions.sent_last_24_hours(scope, now_ms),
+    )
+
+
+def points_view(points: Sequence[StatisticsPoint]) -> list[views.StatisticsPoint]:
+    return [
+        views.StatisticsPoint(
+            start_at=iso(each.start_ms),
+            delivery_attempts=each.delivery_attempts,
+            bounces=each.bounces,
+            complaints=each.complaints,
+            rejects=each.rejects,
+        )
+        for each in points
+    ]
+
+
+def totals_view(points: Sequence[StatisticsPoint]) -> views.Totals:
+    return views.Totals(
+        delivery_attempts=sum(each.delivery_attempts for each in points),
+        bounces=sum(each.bounces for each in points),
+        complaints=sum(each.complaints for each in points),
+        rejects=sum(each.rejects for each in points),
     )

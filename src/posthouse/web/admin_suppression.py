@@ -15,17 +15,19 @@ SCOPED = (ACCOUNT, REGION)
 LISTING = (
     Param("limit", number(1, 1000), "How many at most.", 100),
     Param("after", text(), "`next` of the page before.", ""),
+    Param("address", text(), "A part of the address, any case.", ""),
     *SCOPED,
 )
 ADDING = (Param("reason", choice(Reason), "Why it is put there.", Reason.BOUNCE), *SCOPED)
 
 
 async def list_suppressed(call: Call) -> Response:
-    return json_answer(await suppressed_page(call, call.query["after"], call.query["limit"]))
+    query = call.query
+    return json_answer(await suppressed_page(call, query["after"], query["limit"], query["address"]))
 
 
-async def suppressed_page(call: Call, after: str, limit: int) -> views.SuppressionList:
-    found = await call.ctx.stores.suppressions.page(call.one_scope(), after, limit + 1)
+async def suppressed_page(call: Call, after: str, limit: int, containing: str = "") -> views.SuppressionList:
+    found = await call.ctx.stores.suppressions.page(call.one_scope(), after, limit + 1, containing)
     return views.SuppressionList(
         suppression=[entry_view(each) for each in found[:limit]],
         next=found[limit - 1].address if len(found) > limit else None,
@@ -39,19 +41,27 @@ def entry_view(entry: SuppressedAddress) -> views.SuppressedAddress:
 
 
 async def put_suppressed(call: Call) -> Response:
+    return json_answer(await suppress(call, call.request.path_params["address"], call.query["reason"]))
+
+
+async def suppress(call: Call, address: str, reason: Reason) -> views.SuppressedAddress:
     """Raises Problem (400) for what is no address."""
-    address = call.request.path_params["address"]
     try:
         check_address(address)
     except InvalidParameterValue as error:
         raise Problem(400, error.message, parameter="address") from None
-    entry = SuppressedAddress(address=address.lower(), reason=call.query["reason"], at_ms=call.ctx.clock.now_ms())
+    entry = SuppressedAddress(address=address.lower(), reason=reason, at_ms=call.ctx.clock.now_ms())
     await call.ctx.stores.suppressions.add(call.one_scope(), entry)
-    return json_answer(entry_view(entry))
+    return entry_view(entry)
 
 
 async def remove_suppressed(call: Call) -> Response:
-    """Raises Problem (404) for an address that is not on the list."""
-    if not await call.ctx.stores.suppressions.remove(call.one_scope(), call.request.path_params["address"]):
-        raise Problem(404, "This address is not on the suppression list.")
+    await unsuppress(call, call.request.path_params["address"])
     return Response(status_code=204)
+
+
+async def unsuppress(call: Call, address: str) -> None:
+    """Raises Problem (404) for an address that is not on the list."""
+    # PostgreSQL has no NUL in its texts, and no address has one either.
+    if "\0" in address or not await call.ctx.stores.suppressions.remove(call.one_scope(), address):
+        raise Problem(404, "This address is not on the suppression list.")

@@ -49,6 +49,8 @@ class WebContext:
     http_endpoint: str = "http://127.0.0.1:8025"
     """Shown to people who want to point an SDK here."""
     smtp_endpoint: str = "127.0.0.1:1025"
+    require_rule: bool = False
+    """``receiving.require_rule``."""
     capturing: bool = False
     """``delivery.mode = capture``: said in the console, so that nobody waits for a mail to leave."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -89,7 +89,8 @@ def _route(ctx: WebContext, taps: Taps, path: str, rows: Iterable[Routed]) -> Ro
         query = parse(request.scope["query_string"], row.params)
         return await row.handle(Call(ctx, taps, request, viewer, query))
 
-    return Route(path, endpoint, methods=list(by_method))
+    # Names of templates may hold a slash.
+    return Route(path.replace("{name}", "{name:path}"), endpoint, methods=list(by_method))
 
 
 def _with_safe_headers(app: ASGIApp) -> ASGIApp:

@@ -36,3 +36,10 @@ async def test_addresses_are_put_on_and_taken_off(house: House, client: Client) 
 async def test_what_is_no_address_is_refused(house: House, client: Client) -> None:
     refused = await client.request("PUT", f"{AT}/nobody")
     assert (refused.status, refused.json["detail"]) == (400, "Missing final '@domain'")
+
+
+async def test_addresses_are_searched_by_a_part_of_them(house: House, client: Client) -> None:
+    for address in ("ann@a.example", "bob@a.example", "ann@b.example"):
+        await client.request("PUT", f"{AT}/{address}")
+    found = (await client.get(f"{AT}?address=ANN")).json["suppression"]
+    assert [each["address"] for each in found] == ["ann@a.example", "ann@b.example"]

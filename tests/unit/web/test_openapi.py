@@ -8,6 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 from tests.unit.web.asgi_client import Client
 from tests.unit.web.conftest import HOME, House
+from tests.unit.web.furniture import furnish
 
 from posthouse.domain.events import EventType
 from posthouse.domain.identities import Dkim, Identity, Status
@@ -56,13 +57,14 @@ async def test_answers_fit_their_schemas(house: House, client: Client, described
     await house.allow("AKIAONE", "s3cret")
     told = Notification(message_id="id", subject=None, message="{}", published_ms=0)
     assert await house.stores.topics.add(HOME.account, "topic", told, create=True)
+    await furnish(house, "thing")
+    forward = f"forward:{HOME.account}:us-east-1"
+    named = {"message_id": message_id, "arn": "topic", "name": "thing", "destination": forward}
     for endpoint in ADMIN:
         if endpoint.method != "GET" or endpoint.answer is None:
             continue
-        named = {"{message_id}": message_id, "{arn}": "topic", "{destination}": f"forward:{HOME.account}:us-east-1"}
-        path = re.sub(r"\{\w+\}", lambda part, named=named: named[part[0]], endpoint.path)
-        answer = await client.get(PREFIX + path)
-        assert answer.status == 200
+        answer = await client.get(PREFIX + endpoint.path.format(**named))
+        assert answer.status == 200, endpoint.path
         schema = {"$ref": f"#/components/schemas/{endpoint.answer.__name__}", "components": described["components"]}
         jsonschema.validate(answer.json, schema, format_checker=jsonschema.FormatChecker())
 
