@@ -95,6 +95,12 @@ async def accounts_of(call: Call) -> list[views.Account]:
     return [await account_view(call, scope, account) for scope, account in settings.items()]
 
 
+async def account_of(call: Call, scope: Scope) -> views.Account:
+    async with call.ctx.stores.records.reading() as records:
+        account = await records.accounts.get(scope, ACCOUNT_RECORD) or Account()
+    return await account_view(call, scope, account)
+
+
 async def account_view(call: Call, scope: Scope, account: Account) -> views.Account:
     defaults = call.ctx.account_defaults
     limits = limits_of(account, defaults)

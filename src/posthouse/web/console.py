@@ -17,6 +17,10 @@ from posthouse.web import (
     admin_metrics,
     admin_queue,
     admin_records,
+    console_receiving,
+    console_sets,
+    console_statistics,
+    console_suppression,
     forms,
     pages,
     reading,
@@ -25,7 +29,7 @@ from posthouse.web import (
     views,
 )
 from posthouse.web.call import Call
-from posthouse.web.page import SCOPE, Page, back, scoped
+from posthouse.web.page import AFTER, SCOPE, Page, back, scoped
 from posthouse.web.problems import Problem
 from posthouse.web.query import Param, choice, number, pattern, text
 from posthouse.web.scopes import known_scopes
@@ -300,7 +304,6 @@ _NEXT = Param("next", pattern(forms.NEXT, "a page of the console"), "Where to go
 _VIEW = Param("view", choice(View), "The tab to show.")
 _REMOTE = Param("remote", number(0, 1), "Load images from elsewhere.", 0)
 _AFTER_NUMBER = Param("after", number(0, 10**15), "The last one of the page before.", 0)
-_AFTER = Param("after", text(), "The last one of the page before.", "")
 
 PAGES = (
     Page("GET", "/console", slashed, login=False),
@@ -310,13 +313,17 @@ PAGES = (
     Page("GET", "/console/messages/{message_id}", message, (_VIEW, _REMOTE, _FRAGMENT)),
     Page("GET", "/console/messages/{message_id}/html", message_frame, (_REMOTE,)),
     Page("POST", "/console/messages/{message_id}/delete", delete_one),
-    Page("GET", "/console/queue", queue, (_AFTER, _FRAGMENT)),
+    Page("GET", "/console/queue", queue, (AFTER, _FRAGMENT)),
     Page("POST", "/console/queue/{message_id}/retry", queue_retry),
     Page("POST", "/console/queue/{message_id}/drop", queue_drop),
-    Page("GET", "/console/identities", identities, (_AFTER,)),
+    Page("GET", "/console/identities", identities, (AFTER,)),
     Page("GET", "/console/events", events, _EVENTS),
     Page("GET", "/console/metrics", metrics, (_AFTER_NUMBER,)),
     Page("GET", "/console/accounts", accounts),
+    *console_receiving.PAGES,
+    *console_sets.PAGES,
+    *console_statistics.PAGES,
+    *console_suppression.PAGES,
     Page("GET", "/console/login", login_page, (_NEXT,), login=False),
     Page("POST", "/console/login", sign_in, login=False),
     Page("POST", "/console/logout", sign_out),

@@ -17,11 +17,33 @@ class Group(NamedTuple):
 
 GROUPS = (
     Group("Mail", (Entry("inbox", "Inbox", "/console/"), Entry("queue", "Queue", "/console/queue"))),
-    Group("Sending", (Entry("identities", "Identities", "/console/identities"),)),
+    Group(
+        "Sending",
+        (
+            Entry("identities", "Identities", "/console/identities"),
+            Entry("sets", "Configuration sets", "/console/sets"),
+            Entry("templates", "Templates", "/console/templates"),
+            Entry("suppression", "Suppression list", "/console/suppression"),
+        ),
+    ),
+    Group(
+        "Receiving",
+        (
+            Entry("rules", "Rule sets", "/console/rules"),
+            Entry("filters", "IP filters", "/console/filters"),
+            Entry("trial", "Try a mail", "/console/trial"),
+        ),
+    ),
     Group(
         "Events", (Entry("events", "Event log", "/console/events"), Entry("metrics", "Metrics", "/console/metrics"))
     ),
-    Group("Account", (Entry("accounts", "Accounts and keys", "/console/accounts"),)),
+    Group(
+        "Account",
+        (
+            Entry("statistics", "Statistics", "/console/statistics"),
+            Entry("accounts", "Accounts and keys", "/console/accounts"),
+        ),
+    ),
 )
 
 

@@ -7,8 +7,12 @@ from starlette.responses import RedirectResponse, Response
 
 from posthouse.domain.scope import Scope
 from posthouse.web.call import Call
-from posthouse.web.query import Param, pattern
+from posthouse.web.query import Param, pattern, text
 
+SHOWN = 50
+"""Rows of a page."""
+AFTER = Param("after", text(), "The last one of the page before.", "")
+NAME = Param("name", text(), "Which one.", "")
 SCOPE = Param("scope", pattern("[0-9]{12} [a-z0-9-]{1,32}", "an account and a region"), "One account and region.", "")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from posthouse.web import navigation, sessions, views
+from posthouse.web import charts, navigation, sessions, views
 from posthouse.web.call import Call
 from posthouse.web.problems import Problem
 
@@ -76,6 +76,21 @@ _TONES = {
     "Rendering Failure": "bad",
     "DeliveryDelay": "waiting",
     "Received": "info",
+    "healthy": "good",
+    "review": "waiting",
+    "pause": "bad",
+    "BOUNCE": "bad",
+    "COMPLAINT": "bad",
+    "Allow": "good",
+    "Block": "bad",
+}
+
+# How a reputation stands, to people.
+_STANDINGS = {
+    "healthy": "Healthy",
+    "review": "Under review",
+    "pause": "May be paused",
+    "unjudged": "Too little mail to judge",
 }
 
 
@@ -98,6 +113,16 @@ def human_size(size: int) -> str:
     return f"{size / 1000 / 1000:.1f} MB"
 
 
+def percent(rate: float) -> str:
+    """With as many places as tell a complaint rate from its line."""
+    return f"{100 * rate:.2f} %"
+
+
+def line_text(rate: float) -> str:
+    """One of SES's lines, as SES writes it."""
+    return f"{100 * rate:g} %"
+
+
 def limit_text(number: float) -> str:
     """A sending limit; -1 is unlimited."""
     return "unlimited" if number < 0 else f"{number:,.0f}" if number == int(number) else f"{number:,}"
@@ -118,7 +143,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    found.filters |= {"tone": tone, "worst_tone": worst_tone, "size": human_size, "limit": limit_text}
+    found.filters |= {
+        "tone": tone,
+        "worst_tone": worst_tone,
+        "size": human_size,
+        "limit": limit_text,
+        "percent": percent,
+        "line": line_text,
+        "standing": _STANDINGS.__getitem__,
+        "meter": charts.meter,
+    }
     found.globals |= {
         "asset": _NAMES,
         "with_query": with_query,

@@ -89,6 +89,8 @@ function follow(region) {
   addEventListener("pagehide", () => source.close());
 }
 
+document.documentElement.dataset.scripted = "";
+document.querySelectorAll("form[data-now]").forEach((form) => form.requestSubmit());
 tellTimes(document);
 setInterval(() => tellTimes(document), 10000);
 document.querySelectorAll("[data-live]").forEach(follow);
