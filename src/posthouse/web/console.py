@@ -29,7 +29,7 @@ from posthouse.web import (
     views,
 )
 from posthouse.web.call import Call
-from posthouse.web.page import AFTER, SCOPE, Page, back, scoped
+from posthouse.web.page import AFTER, SCOPE, Page, back, picked, pretty, scoped
 from posthouse.web.problems import Problem
 from posthouse.web.query import Param, choice, number, pattern, text
 from posthouse.web.scopes import known_scopes
@@ -49,6 +49,7 @@ class View(StrEnum):
     HEADERS = "headers"
     RAW = "raw"
     ATTACHMENTS = "attachments"
+    TEMPLATE = "template"
     CALL = "call"
 
 
@@ -148,21 +149,32 @@ async def message(call: Call) -> Response:
         (View.HEADERS, "Headers", bool(detail.headers)),
         (View.RAW, "Raw", detail.content_stage in ("sent", "accepted")),
         (View.ATTACHMENTS, f"Attachments ({len(detail.attachments)})", bool(detail.attachments)),
+        (View.TEMPLATE, "Template", detail.template is not None),
         (View.CALL, "API call" if stored.facts.direction is Direction.OUT else "Session", True),
     ]
     tabs = [(view, label) for view, label, there in available if there]
     asked = call.query["view"]
     shown = asked if asked in [view for view, _ in tabs] else tabs[0][0]
-    content = await _tab(call, stored, shown)
-    return pages.page(call, "message.html", message=detail, tabs=tabs, shown=shown, content=content, query=call.query)
+    return pages.page(
+        call,
+        "message.html",
+        message=detail,
+        scope=picked(stored.facts.scope),
+        tabs=tabs,
+        shown=shown,
+        content=await _tab(call, stored, detail, shown),
+        query=call.query,
+    )
 
 
-async def _tab(call: Call, stored: StoredMessage, shown: View) -> str:
+async def _tab(call: Call, stored: StoredMessage, detail: views.MessageDetail, shown: View) -> str:
     """What the tab needs besides the message's detail."""
     messages = call.ctx.stores.messages
     if shown is View.RAW:
         raw = (await reading.fetch(messages, stored)).raw or b""
         return raw[:_RAW_SHOWN].decode("utf-8", "replace")
+    if shown is View.TEMPLATE and detail.template is not None:
+        return pretty(detail.template.data)
     if shown is View.CALL:
         draft = (await reading.accepted(messages, stored)).draft
         return msgspec.json.format(msgspec.json.encode(draft), indent=2).decode() if draft else ""

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+import msgspec
 from starlette.responses import RedirectResponse, Response
 
 from posthouse.domain.scope import Scope
@@ -36,6 +37,14 @@ def scoped(call: Call) -> Call:
 def picked(scope: Scope) -> str:
     """The scope as `SCOPE` reads it."""
     return f"{scope.account} {scope.region}"
+
+
+def pretty(json: str) -> str:
+    """JSON as people read it; what is none, or nests too deeply, as it is."""
+    try:
+        return msgspec.json.format(json, indent=2) if json.strip() else json
+    except (msgspec.DecodeError, RecursionError):
+        return json
 
 
 def back(path: str) -> Response:
