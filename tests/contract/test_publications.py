@@ -9,7 +9,7 @@ from tests.contract.values import HOUR_MS, NOW_MS, OTHER_REGION, OURS, THEIRS, d
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.messages import NewMessage
 from posthouse.ports.mailstore import MessageKey
-from posthouse.ports.publications import Claimed, Failure, Publications, Round, Routed
+from posthouse.ports.publications import Claimed, Failure, Publications, Round, Routed, Untold
 from posthouse.ports.wakeups import Topic
 from posthouse.stores import publications as module
 from posthouse.stores.open import SqlStores
@@ -360,3 +360,20 @@ async def test_an_event_that_the_log_no_longer_has_is_told_as_such(shared: Backe
         (1, opened(1)),
         (77, None),
     ]
+
+
+async def test_what_a_destination_was_not_told_is_known_by_event(stores: SqlStores) -> None:
+    await filled(stores, 1)
+    await stores.publications.settle(failed(1, reason="gone", give_up_ms=NOW_MS + 1))
+    await log(stores, opened(2), opened(3), opened(4))
+    assert await route(stores, *(routed(ONE, seq) for seq in (2, 3, 4)))
+    ended = Round(destination=ONE, at_ms=NOW_MS, sent=(2,), failed=(Failure(3, NOW_MS + 5000, "no"),))
+    await stores.publications.settle(ended)
+    found = {each.seq: each for each in await stores.publications.untold(ONE, [1, 2, 3, 4, 5])}
+    assert found == {
+        1: Untold(ONE, 1, 0, None, "gone"),
+        3: Untold(ONE, 3, 1, NOW_MS + 5000, ""),
+        4: Untold(ONE, 4, 0, NOW_MS, ""),
+    }
+    assert await stores.publications.untold(TWO, [1, 2]) == []
+    assert await stores.publications.untold(ONE, []) == []

@@ -152,6 +152,19 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """Something that one destination was not told, yet or at all."""
+
+    destination: str
+    seq: int
+    attempts: int
+    due_ms: int | None
+    """When it may be tried; None: it was given up."""
+    error: str
+    """Why it was given up."""
+
+
 class Publications(Protocol):
     # Routing
 
@@ -231,6 +244,10 @@ class Publications(Protocol):
         ...
 
     async def status(self, destination: str) -> DestinationStatus | None: ...
+
+    async def untold(self, destination: str, seqs: Sequence[int]) -> Sequence[Untold]:
+        """Those of the events that the destination waits for, or that were given up for it."""
+        ...
 
     async def dead(self, destination: str, after_seq: int, limit: int) -> Sequence[DeadLetter]:
         """In the order of the log."""

@@ -58,7 +58,7 @@ class Router:
 
     async def _heard_by(self, unrouted: Unrouted) -> tuple[Target, ...]:
         try:
-            return await self._targets(unrouted)
+            return await heard_by(unrouted, self._facts, forwards=self._forwards)
         except StoreUnavailable:
             raise
         except Exception:
@@ -66,20 +66,22 @@ class Router:
             log.exception("event %d could not be routed, and is told to nobody", unrouted.seq)
             return ()
 
-    async def _targets(self, unrouted: Unrouted) -> tuple[Target, ...]:
-        event, facts = unrouted.event, unrouted.facts
-        name = event.configuration_set
-        found = await self._facts.configuration_set(event.scope, name) if name else None
-        if event.type not in NOTIFIED or facts is None:
-            return route(event, found)
-        address = address_of(facts.source)
-        notified = []
-        for scope in dict.fromkeys((facts.identity_scope, facts.scope)):
-            identity = await self._facts.governing(scope, address)
-            if identity is not None:
-                notified.append(Notified(scope, identity))
-        may_forward = self._forwards and facts.operation in SENT_BY_ACCOUNTS and bool(facts.feedback_to)
-        return route(event, found, notified, may_forward=may_forward)
+
+async def heard_by(unrouted: Unrouted, records: Facts, *, forwards: bool) -> tuple[Target, ...]:
+    """Who hears of an event, as the records stand now. `forwards`: there is somebody to write feedback mail."""
+    event, facts = unrouted.event, unrouted.facts
+    name = event.configuration_set
+    found = await records.configuration_set(event.scope, name) if name else None
+    if event.type not in NOTIFIED or facts is None:
+        return route(event, found)
+    address = address_of(facts.source)
+    notified = []
+    for scope in dict.fromkeys((facts.identity_scope, facts.scope)):
+        identity = await records.governing(scope, address)
+        if identity is not None:
+            notified.append(Notified(scope, identity))
+    may_forward = forwards and facts.operation in SENT_BY_ACCOUNTS and bool(facts.feedback_to)
+    return route(event, found, notified, may_forward=may_forward)
 
 
 def _owner(target: Target) -> Scope:

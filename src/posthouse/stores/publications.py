@@ -28,6 +28,7 @@ from posthouse.ports.publications import (
     StoredMail,
     Totals,
     Unrouted,
+    Untold,
 )
 from posthouse.ports.wakeups import Topic, Wakeups
 from posthouse.stores import contents
@@ -334,6 +335,22 @@ class SqlPublications:
         sql = f"{STATUS} WHERE destination = ?"
         found = await self._database.read_long(lambda session: _statuses(session, sql, (destination,)))
         return next(iter(found), None)
+
+    async def untold(self, destination: str, seqs: Sequence[int]) -> Sequence[Untold]:
+        keys = [(destination, seq) for seq in seqs]
+
+        async def select(session: Session) -> tuple[Sequence[Row], Sequence[Row]]:
+            columns = "event_seq, attempts, due_ms FROM publications"
+            waiting = await session.rows_of_many(f"SELECT {columns} WHERE destination = ? AND event_seq = ?", keys)
+            columns = "event_seq, error FROM dead_publications"
+            dead = await session.rows_of_many(f"SELECT {columns} WHERE destination = ? AND event_seq = ?", keys)
+            return waiting, dead
+
+        waiting, dead = await self._database.read_long(select)
+        return [
+            *(Untold(destination, seq, attempts, due_ms, "") for seq, attempts, due_ms in waiting),
+            *(Untold(destination, seq, 0, None, error) for seq, error in dead),
+        ]
 
     async def dead(self, destination: str, after_seq: int, limit: int) -> Sequence[DeadLetter]:
         async def select(session: Session) -> Sequence[Row]:

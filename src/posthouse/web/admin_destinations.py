@@ -6,7 +6,7 @@ from posthouse.domain.publishing import Forward, MailedInstead, Nowhere, Target,
 from posthouse.ports.publications import DeadLetter, DestinationStatus
 from posthouse.publishing.endpoints import endpoint_of
 from posthouse.publishing.facts import Facts
-from posthouse.web import views
+from posthouse.web import told, views
 from posthouse.web.answers import json_answer
 from posthouse.web.call import Call
 from posthouse.web.problems import Problem
@@ -32,42 +32,62 @@ REPLAY = (
 
 
 async def list_destinations(call: Call) -> Response:
-    limit = call.query["limit"]
+    return json_answer(await destination_page(call, call.query["after"], call.query["limit"]))
+
+
+async def destination_page(call: Call, after: str, limit: int) -> views.DestinationList:
     scope = call.scope()
     account = None if scope is None else scope.account
-    found = await call.ctx.stores.publications.destinations(account, call.query["after"], limit + 1)
-    now_ms = call.ctx.clock.now_ms()
-    return json_answer(
-        views.DestinationList(
-            destinations=[destination_view(each, now_ms) for each in found[:limit]],
-            next=found[limit - 1].destination if len(found) > limit else None,
-        )
+    found = await call.ctx.stores.publications.destinations(account, after, limit + 1)
+    facts, now_ms = Facts(call.ctx.stores.records), call.ctx.clock.now_ms()
+    return views.DestinationList(
+        destinations=[await destination_view(each, facts, now_ms) for each in found[:limit]],
+        next=found[limit - 1].destination if len(found) > limit else None,
     )
 
 
+async def show_destination(call: Call) -> Response:
+    return json_answer(await destination_detail(call, call.request.path_params["destination"]))
+
+
+async def destination_detail(call: Call, key: str) -> views.Destination:
+    """Raises Problem (404), also for one that nothing was routed to yet."""
+    target = named(call, key)
+    status = await call.ctx.stores.publications.status(key)
+    if status is None:
+        raise _no_such_destination()
+    return await destination_view(status, Facts(call.ctx.stores.records), call.ctx.clock.now_ms(), target)
+
+
 async def list_dead(call: Call) -> Response:
-    key, _ = _named(call)
-    limit = call.query["limit"]
-    found = await call.ctx.stores.publications.dead(key, call.query["after"], limit + 1)
-    return json_answer(
-        views.DeadLetterList(
-            dead_letters=[dead_view(each) for each in found[:limit]],
-            next=found[limit - 1].seq if len(found) > limit else None,
-        )
+    key = call.request.path_params["destination"]
+    return json_answer(await dead_page(call, key, call.query["after"], call.query["limit"]))
+
+
+async def dead_page(call: Call, key: str, after: int, limit: int) -> views.DeadLetterList:
+    """Raises Problem (404)."""
+    named(call, key)
+    found = await call.ctx.stores.publications.dead(key, after, limit + 1)
+    return views.DeadLetterList(
+        dead_letters=[dead_view(each) for each in found[:limit]],
+        next=found[limit - 1].seq if len(found) > limit else None,
     )
 
 
 async def replay(call: Call) -> Response:
+    return json_answer(await tell_again(call, call.request.path_params["destination"], call.query["from"]))
+
+
+async def tell_again(call: Call, key: str, from_seq: int | None) -> views.Replay:
     """Raises Problem (404) for a destination that nothing leads to."""
-    key, target = _named(call)
-    publications, from_seq = call.ctx.stores.publications, call.query["from"]
+    target, publications = named(call, key), call.ctx.stores.publications
     if not await _exists(call, key, target):
         raise _no_such_destination()
     if from_seq is None:
         revived = await publications.revive(key, call.ctx.clock.now_ms())
-        return json_answer(views.Replay(destination=key, revived=revived))
+        return views.Replay(destination=key, revived=revived)
     await publications.replay(key, target.scope, from_seq)
-    return json_answer(views.Replay(destination=key, from_seq=from_seq))
+    return views.Replay(destination=key, from_seq=from_seq)
 
 
 async def _exists(call: Call, key: str, target: Target) -> bool:
@@ -78,22 +98,28 @@ async def _exists(call: Call, key: str, target: Target) -> bool:
     return await call.ctx.stores.publications.status(key) is not None
 
 
-def _named(call: Call) -> tuple[str, Target]:
-    """The destination that the path names. Raises Problem (404), also for one of an account that is not yours."""
-    key = call.request.path_params["destination"]
+def named(call: Call, key: str) -> Target:
+    """What the key stands for. Raises Problem (404), also for one of an account that is not yours."""
     # PostgreSQL has no NUL in its texts; a key has none either, but what it stands for might.
     target = read_target_key(key) if "%00" not in key and len(key) < 2000 else None
     if target is None or not call.may_see(target.scope):
         raise _no_such_destination()
-    return key, target
+    return target
 
 
 def _no_such_destination() -> Problem:
     return Problem(404, "There is no such destination.")
 
 
-def destination_view(status: DestinationStatus, now_ms: int) -> views.Destination:
+async def destination_view(
+    status: DestinationStatus, facts: Facts, now_ms: int, target: Target | None = None
+) -> views.Destination:
+    target = target or read_target_key(status.destination)
+    kind, arn = told.place_of(await endpoint_of(target, facts)) if target else ("Gone", "")
     return views.Destination(
+        name=told.name_of(target) if target else status.destination,
+        kind=kind,
+        target=arn,
         destination=status.destination,
         account=status.owner.account,
         region=status.owner.region,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from posthouse.domain.messages import Direction, RecipientState, StoredMessage
 from posthouse.domain.scope import Scope
 from posthouse.ports.mailstore import MessageFilter
-from posthouse.web import reading, timeline, views, why
+from posthouse.web import reading, timeline, told, views, why
 from posthouse.web.answers import download, json_answer
 from posthouse.web.call import Call
 from posthouse.web.problems import Problem, no_such_message
@@ -90,6 +90,7 @@ async def detail_of(call: Call, stored: StoredMessage) -> views.MessageDetail:
         helo=facts.helo,
         tls=facts.tls,
         events=[views.log_entry(each) for each in events],
+        publications=await told.publications_of(call, stored, events),
         timeline=timeline.steps(stored, events, signers_of(content)),
     )
 

@@ -51,6 +51,8 @@ class WebContext:
     smtp_endpoint: str = "127.0.0.1:1025"
     require_rule: bool = False
     """``receiving.require_rule``."""
+    forwards: bool = False
+    """Bounces and complaints can be told by mail."""
     capturing: bool = False
     """``delivery.mode = capture``: said in the console, so that nobody waits for a mail to leave."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -35,7 +35,13 @@ GROUPS = (
         ),
     ),
     Group(
-        "Events", (Entry("events", "Event log", "/console/events"), Entry("metrics", "Metrics", "/console/metrics"))
+        "Events",
+        (
+            Entry("events", "Event log", "/console/events"),
+            Entry("destinations", "Destinations", "/console/destinations"),
+            Entry("topics", "Topics", "/console/topics"),
+            Entry("metrics", "Metrics", "/console/metrics"),
+        ),
     ),
     Group(
         "Account",

@@ -326,6 +326,14 @@ ADMIN = (
     ),
     Endpoint(
         "GET",
+        "/destinations/{destination}",
+        admin_destinations.show_destination,
+        "One destination, where it leads and how far behind it is.",
+        answer=views.Destination,
+        errors=(404,),
+    ),
+    Endpoint(
+        "GET",
         "/destinations/{destination}/dead-letters",
         admin_destinations.list_dead,
         "Events that were given up for a destination.",

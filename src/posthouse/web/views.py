@@ -4,6 +4,7 @@ Times are ISO 8601 in UTC with milliseconds.
 """
 
 from collections import Counter
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -131,6 +132,41 @@ class TemplateUse(msgspec.Struct, frozen=True, kw_only=True):
     data: str
 
 
+class TellingState(StrEnum):
+    TOLD = "told"
+    """Nothing of it waits any more."""
+    WAITING = "waiting"
+    GIVEN_UP = "given up"
+
+
+class Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on its way to one destination."""
+
+    seq: int
+    type: EventType
+    state: TellingState
+    attempts: int
+    """Failed ones, so far."""
+    next_attempt_at: Moment | None
+    error: str
+    """Why it was given up."""
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination that hears of the message's events, as destinations are set up now."""
+
+    destination: str
+    """Its key, see `Destination`."""
+    name: str
+    kind: str
+    """``SNS``, ``Firehose``, ``CloudWatch`` or ``Mail``."""
+    target: str
+    """An ARN; empty where there is none."""
+    last_error: str
+    """Why its last round failed; empty where it did not."""
+    events: list[Telling]
+
+
 class MessageDetail(Message, frozen=True, kw_only=True):
     """One message with everything that is known of it."""
 
@@ -155,6 +191,7 @@ class MessageDetail(Message, frozen=True, kw_only=True):
     helo: str
     tls: str
     events: list[LogEntry]
+    publications: list[Publication]
     timeline: list[Step]
 
 
@@ -198,6 +235,12 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     destination: str
     """Its key: `set:ACCOUNT:REGION:SET:NAME`, `identity:ACCOUNT:REGION:IDENTITY:TYPE` or `forward:ACCOUNT:REGION`."""
+    name: str
+    """As people call it."""
+    kind: str
+    """``SNS``, ``Firehose``, ``CloudWatch`` or ``Mail``, as the records stand now; ``Gone``: disabled or deleted."""
+    target: str
+    """The ARN it leads to; empty where there is none."""
     account: str
     region: str
     waiting: int

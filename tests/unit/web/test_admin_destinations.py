@@ -44,6 +44,9 @@ async def test_destinations_show_how_far_behind_they_are(house: House, client: C
     (shown,) = (await client.get("/api/v1/destinations")).json["destinations"]
     assert shown == {
         "destination": ONE,
+        "name": "s / one",
+        "kind": "Gone",
+        "target": "",
         "account": HOME.account,
         "region": "us-east-1",
         "waiting": 2,

@@ -13,6 +13,8 @@ from tests.unit.web.furniture import furnish
 from posthouse.domain.events import EventType
 from posthouse.domain.identities import Dkim, Identity, Status
 from posthouse.domain.messages import RecipientState
+from posthouse.ports.mailstore import MessageKey
+from posthouse.ports.publications import Routed
 from posthouse.ports.topics import Notification
 from posthouse.web.openapi import document
 from posthouse.web.routes import ADMIN, PREFIX
@@ -59,6 +61,9 @@ async def test_answers_fit_their_schemas(house: House, client: Client, described
     assert await house.stores.topics.add(HOME.account, "topic", told, create=True)
     await furnish(house, "thing")
     forward = f"forward:{HOME.account}:us-east-1"
+    last = await house.stores.events.last_seq()
+    publications = house.stores.publications
+    assert await publications.route(0, last, [Routed(forward, HOME, last, MessageKey(HOME, message_id))], 0)
     named = {"message_id": message_id, "arn": "topic", "name": "thing", "destination": forward}
     for endpoint in ADMIN:
         if endpoint.method != "GET" or endpoint.answer is None:
