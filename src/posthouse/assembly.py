@@ -333,6 +333,7 @@ class Process:
             parts.append(self._start_delivery)
         if "events" in roles:
             parts += [self._start_identity_watch, self._start_inbox, self._start_publishing, self._start_upkeep]
+            parts.append(self._start_reputation_watch)
         if "events" in roles and self._config.sns.backend == "local":
             parts.append(self._start_subscribers)
         return parts
@@ -608,6 +609,29 @@ class Process:
             worker.stop()
             await working
             await metric_sinks.close()
+
+        return end
+
+    async def _start_reputation_watch(self, ctx: Context, wakeups: Wakeups) -> End:
+        from posthouse.upkeep.reputation import ReputationWatch
+
+        stores = ctx.stores
+        sinks = _metric_sinks(self._config, stores)
+        watch = ReputationWatch(
+            stores.records,
+            stores.statistics,
+            sinks,
+            stores.call_rates,
+            ctx.clock,
+            pauses=self._config.reputation.pause,
+        )
+        watching = asyncio.get_running_loop().create_task(watch.run())
+        watching.add_done_callback(self._end_when_broken)
+
+        async def end() -> None:
+            watching.cancel()
+            await asyncio.wait([watching])
+            await sinks.close()
 
         return end
 
