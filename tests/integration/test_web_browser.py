@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import uvicorn
 from playwright.async_api import Dialog, Page, Route, async_playwright
-from tests.unit.web.conftest import House, house  # noqa: F401 - the fixture
+from tests.unit.web.conftest import HOME, House, house  # noqa: F401 - the fixture
+from tests.unit.web.furniture import furnish
 
 from posthouse.domain.events import EventType
 from posthouse.domain.messages import RecipientState
 from posthouse.web.app import build_app
+from posthouse.web.navigation import GROUPS
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -82,8 +84,8 @@ async def browser() -> AsyncIterator[Any]:
         await found.close()
 
 
-async def visit(browser: Any, base: str) -> Visit:
-    context = await browser.new_context(viewport={"width": 360, "height": 800})
+async def visit(browser: Any, base: str, scripts: bool = True) -> Visit:
+    context = await browser.new_context(viewport={"width": 360, "height": 800}, java_script_enabled=scripts)
     found = Visit(await context.new_page(), base)
     found.page.on("dialog", found.dialog)
     await context.route(lambda url: not url.startswith((base, "data:")), found.outside)
@@ -161,9 +163,13 @@ async def test_pages_fit_a_narrow_screen(house: House, serving: Any, browser: An
     long = "a" * 60 + "@" + "b" * 60 + ".example"
     message_id = await house.send(b"X-Long: " + b"y" * 300 + b"\r\n\r\nhello", (long,), subject="w" * 200, source=long)
     seen = await visit(browser, base)
-    for path in ("", "queue", "events", "identities", "accounts", f"messages/{message_id}?view=headers"):
+    await furnish(house, "thing", text="z" * 200)
+    named = f"?scope={HOME.account}+{HOME.region}&name=thing"
+    pages = [entry.path.removeprefix("/console/") for group in GROUPS for entry in group.entries]
+    pages += [f"{page}{named}" for page in ("set", "template", "rule-set")]
+    for path in (*pages, f"trial?recipients={long}", f"messages/{message_id}?view=headers"):
         await seen.page.goto(f"{base}/console/{path}")
-        assert await seen.page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert await seen.page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
 async def test_buttons_work_from_a_browser(house: House, serving: Any, browser: Any) -> None:  # noqa: F811
@@ -180,6 +186,41 @@ async def test_buttons_work_from_a_browser(house: House, serving: Any, browser: 
     await seen.page.click("text=Delete all")
     await seen.says("No mail yet")
     assert len(seen.dialogs) == 2
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_template_is_tried_and_what_it_makes_is_shown_in_a_sandbox(
+    house: House,  # noqa: F811
+    serving: Any,
+    browser: Any,
+    scripts: bool,
+) -> None:
+    base = await start(serving, house)
+    await furnish(house, "welcome")
+    seen = await visit(browser, base, scripts)
+    await seen.page.goto(f"{base}/console/templates")
+    await seen.page.click("main >> text=welcome")
+    script = "<script>parent.document.title='hacked';alert(1)</script>"
+    await seen.page.fill("#data", f'{{"who": "Ann <img src=x onerror=alert(2)>{script}"}}')
+    await seen.page.click("text=Render")
+    await seen.says("Hi Ann")
+    if not scripts:
+        await seen.page.click("text=Show the HTML")
+    await seen.page.frame_locator("iframe[name=rendered]").locator("p", has_text="Ann").wait_for()
+    await seen.page.wait_for_timeout(200)
+    assert (await seen.page.title(), seen.dialogs, seen.left) == ("welcome · Posthouse", [], [])
+
+
+async def test_addresses_are_suppressed_and_let_go(house: House, serving: Any, browser: Any) -> None:  # noqa: F811
+    base = await start(serving, house)
+    seen = await visit(browser, base)
+    await seen.page.goto(f"{base}/console/suppression")
+    await seen.page.fill("[name=address]", "ann@a.example")
+    await seen.page.select_option("[name=reason]", "COMPLAINT")
+    await seen.page.click("text=Add address")
+    await seen.says("ann@a.example", "td")
+    await seen.page.click("text=Remove")
+    await seen.says("Nobody is suppressed")
 
 
 async def test_signing_in_and_out(house: House, serving: Any, browser: Any) -> None:  # noqa: F811

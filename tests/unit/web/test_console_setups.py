@@ -282,11 +282,7 @@ async def test_nothing_of_another_account_is_shown_or_changed(house: House) -> N
         assert (await client.page(named(path, "theirs"))).status == 404
     assert (await client.page(url("topic", arn=TOPIC))).status == 404
     assert (await client.page(url("destination", key=key))).status == 404
-    given: dict[str, Any] = {
-        "token": await token(client, "/console/suppression"),
-        "address": "a@b.example",
-        "data": "{}",
-    }
+    given = {"token": await token(client, "/console/suppression"), "address": "a@b.example", "data": "{}"}
     for path in (
         url("suppression/add", **theirs),
         url("suppression/remove", **theirs),
