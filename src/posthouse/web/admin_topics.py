@@ -32,7 +32,7 @@ SUBSCRIPTIONS = (
 
 async def list_topics(call: Call) -> Response:
     limit = call.query["limit"]
-    found = await call.ctx.stores.topics.page(_account(call), call.query["after"], limit + 1)
+    found = await call.ctx.stores.topics.page(account_of(call), call.query["after"], limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return json_answer(
         views.TopicList(
@@ -55,7 +55,7 @@ async def list_notifications(call: Call) -> Response:
 async def _notifications(call: Call, before: int | None, limit: int) -> Sequence[KeptNotification]:
     """Of the topic that the path names. Raises Problem (404)."""
     arn = _arn(call)
-    found = await call.ctx.stores.topics.notifications(_account(call), arn, before, limit) if arn else None
+    found = await call.ctx.stores.topics.notifications(account_of(call), arn, before, limit) if arn else None
     if found is None:
         raise Problem(404, "There is no such topic.")
     return found
@@ -71,7 +71,7 @@ def _arn(call: Call, name: str = "arn") -> str:
 async def list_subscriptions(call: Call) -> Response:
     limit = call.query["limit"]
     await _notifications(call, None, 1)
-    found = await call.ctx.stores.subscriptions.page(_account(call), _arn(call), call.query["after"], limit + 1)
+    found = await call.ctx.stores.subscriptions.page(account_of(call), _arn(call), call.query["after"], limit + 1)
     return json_answer(
         views.SubscriptionList(
             subscriptions=[subscription_view(each, call.ctx.clock.now_ms()) for each in found[:limit]],
@@ -81,24 +81,28 @@ async def list_subscriptions(call: Call) -> Response:
 
 
 async def subscribe(call: Call) -> Response:
-    asked = await bodies.read(call, views.NewSubscription)
-    account = _account(call) or call.ctx.default_scope.account
+    return json_answer(await subscribe_to(call, _arn(call), await bodies.read(call, views.NewSubscription)), 201)
+
+
+async def subscribe_to(call: Call, arn: str, asked: views.NewSubscription) -> views.Subscription:
+    """Raises Problem (400, 404)."""
+    account = account_of(call) or call.ctx.default_scope.account
     try:
         made = await call.ctx.subscribing.subscribe(
-            account, _arn(call), asked.endpoint, raw=asked.raw, confirmed=asked.confirmed
+            account, arn, asked.endpoint, raw=asked.raw, confirmed=asked.confirmed
         )
     except InvalidParameterValue as refused:
         raise Problem(400, refused.message) from None
     kept = await call.ctx.stores.subscriptions.find(made.arn)
     if kept is None:
         raise Problem(404, "The subscription was ended while it was being made.")
-    return json_answer(subscription_view(kept, call.ctx.clock.now_ms()), 201)
+    return subscription_view(kept, call.ctx.clock.now_ms())
 
 
 async def unsubscribe(call: Call) -> Response:
     topic_arn, name = _arn(call), _arn(call, "subscription")
     arn = name if name.startswith(f"{topic_arn}:") else f"{topic_arn}:{name}"
-    if not await call.ctx.subscribing.unsubscribe(_account(call), arn):
+    if not await call.ctx.subscribing.unsubscribe(account_of(call), arn):
         raise Problem(404, "There is no such subscription.")
     return Response(status_code=204)
 
@@ -107,7 +111,7 @@ async def list_dead_letters(call: Call) -> Response:
     limit = call.query["limit"]
     await _notifications(call, None, 1)
     before = call.query["before"]
-    found = await call.ctx.stores.subscriptions.dead_letters(_account(call), _arn(call), before, limit + 1)
+    found = await call.ctx.stores.subscriptions.dead_letters(account_of(call), _arn(call), before, limit + 1)
     return json_answer(
         views.UndeliveredList(
             dead_letters=[dead_letter_view(each) for each in found[:limit]],
@@ -154,7 +158,7 @@ def dead_letter_view(letter: DeadLetter) -> views.Undelivered:
     )
 
 
-def _account(call: Call) -> str | None:
+def account_of(call: Call) -> str | None:
     """Whose topics; None: everybody's. Raises Problem (403) for somebody else's."""
     scope = call.scope()
     return None if scope is None else scope.account

@@ -115,7 +115,7 @@ async def test_a_set_is_shown_with_its_destinations_and_rates(house: House, clie
     page = await client.page(named("set", "news"))
     assert "6.00 %" in words(page)
     assert "Under review" in words(page)
-    assert url("topic", arn=TOPIC) in [a.get("href") for _, a in tags_of(page).found]
+    assert url("topic", arn=TOPIC, account=HOME.account) in [a.get("href") for _, a in tags_of(page).found]
     assert "200 sent" in page.text
     assert "200 sent" in (await client.page(named("set", "news") + "&span=24h")).text
 
@@ -200,6 +200,29 @@ async def test_a_topic_shows_what_it_was_given(house: House, client: Client) -> 
     assert "/console/messages/m" in [a.get("href") for _, a in tags_of(page).found]
     assert "to dana@mail.example" in await shown(client, url("topic", arn=TOPIC, fragment="1"))
     assert (await client.page(url("topic", arn="none"))).status == 404
+
+
+async def test_a_url_is_subscribed_to_a_topic_and_taken_off_again(house: House, client: Client) -> None:
+    await publish(house, TELLS)
+    path = url("topic", arn=TOPIC)
+    given = {"token": await token(client, path), "endpoint": " https://u:p@hooks.example/sns ", "raw": "on"}
+    done = await client.form(url("topic/subscribe", arn=TOPIC, account=HOME.account), given)
+    assert (done.status, done.header("location")) == (303, url("topic", arn=TOPIC, account=HOME.account))
+    page = await client.page(path)
+    check_harmless(page)
+    assert "https://hooks.example/sns" in words(page)
+    assert "with login, message alone to be confirmed" in words(page)
+    assert "u:p" not in page.text
+    fields = [a for tag, a in tags_of(page).found if tag == "input"]
+    name = next(a["value"] for a in fields if a.get("name") == "subscription") or ""
+    wrong = await client.form(url("topic/subscribe", arn=TOPIC), {**given, "endpoint": "ftp://<b>"})
+    check_harmless(wrong)
+    assert (wrong.status, "no http:// or https:// URL" in words(wrong)) == (400, True)
+    away = url("topic/unsubscribe", arn=TOPIC)
+    assert (await client.form(away, {"subscription": name})).status == 403
+    assert (await client.form(away, {**given, "subscription": "a\0"})).status == 404
+    assert (await client.form(away, {**given, "subscription": name})).status == 303
+    assert "Subscribers" not in await shown(client, path)
 
 
 async def test_a_destination_that_fails_is_shown_and_told_again(house: House, client: Client) -> None:
@@ -290,6 +313,10 @@ async def test_nothing_of_another_account_is_shown_or_changed(house: House) -> N
     ):
         assert (await client.form(path, given)).status == 403, path
     assert (await client.form(url("destination", key=key), given)).status == 404
+    their_topic = {"arn": TOPIC, "account": OTHER.account}
+    assert (await client.page(url("topic", **their_topic))).status == 403
+    for path in ("topic/subscribe", "topic/unsubscribe"):
+        assert (await client.form(url(path, **their_topic), {**given, "endpoint": "https://x.example"})).status == 403
     assert await house.stores.suppressions.get(OTHER, "a@b.example") is None
 
 
