@@ -55,6 +55,8 @@ def test_an_account_at_the_pause_line_is_paused_and_resumed_by_the_operator(tmp_
         assert "Sending paused for this account" in server.cli(*mail).stderr
         assert server.admin("/reputation")["reputation"][0]["state"] == "pause"
         assert "is paused: bounce rate 12.00 % of 100 recipients" in server.log
+        rates = {each["name"]: each["latest"] for each in server.admin("/metrics")["metrics"]}
+        assert rates == {"Reputation.BounceRate": 0.12, "Reputation.ComplaintRate": 0.0}
         server.cli("account", "set", "--resume")
         assert server.cli(*mail).returncode == 0
         resumed = server.admin("/reputation")["reputation"][0]

@@ -148,10 +148,10 @@ async def message(call: Call) -> Response:
     available = [
         (View.HTML, "HTML", detail.html is not None),
         (View.TEXT, "Text", detail.text is not None),
+        (View.TEMPLATE, "Template", detail.template is not None),
         (View.HEADERS, "Headers", bool(detail.headers)),
         (View.RAW, "Raw", detail.content_stage in ("sent", "accepted")),
         (View.ATTACHMENTS, f"Attachments ({len(detail.attachments)})", bool(detail.attachments)),
-        (View.TEMPLATE, "Template", detail.template is not None),
         (View.CALL, "API call" if stored.facts.direction is Direction.OUT else "Session", True),
     ]
     tabs = [(view, label) for view, label, there in available if there]
