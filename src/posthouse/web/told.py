@@ -62,7 +62,9 @@ async def publications_of(call: Call, stored: StoredMessage, events: Sequence[Lo
     for logged in events[-MAX_EVENTS:]:
         unrouted = Unrouted(logged.seq, logged.event, stored.facts)
         for target in await heard_by(unrouted, facts, forwards=call.ctx.forwards):
-            heard.setdefault(target, []).append(logged)
+            # Of mail sent by somebody's leave, that one hears too; how his topics do is his business.
+            if call.may_see(target.scope):
+                heard.setdefault(target, []).append(logged)
     routed_upto = (await stores.publications.cursor()).seq if heard else 0
     return [await _publication(call, target, facts, told, routed_upto) for target, told in heard.items()]
 

@@ -11,7 +11,7 @@ from tests.unit.web.test_console import PAYLOADS, check_harmless, tags_of
 
 from posthouse.domain.accounts import Account
 from posthouse.domain.events import Event, EventType
-from posthouse.domain.identities import Identity, Status
+from posthouse.domain.identities import Identity, Notifications, Status
 from posthouse.domain.scope import Scope
 from posthouse.ports.mailstore import MessageKey
 from posthouse.ports.publications import Failure, Round, Routed
@@ -267,6 +267,23 @@ async def test_a_message_says_who_was_told_of_it(house: House, client: Client) -
         ("Bounce", "waiting", 0),
     ]
     assert "news / topic" in await shown(client, f"/console/messages/{sent}")
+
+
+async def test_topics_of_whoever_lends_an_identity_are_not_shown_to_the_borrower(house: House) -> None:
+    notifications = Notifications(bounce_topic=TOPIC)
+    lent = Identity(name="shop.example", status=Status.SUCCESS, requested_ms=0, notifications=notifications)
+    async with house.stores.records.transaction() as tx:
+        await tx.identities.put(OTHER, "shop.example", lent)
+    sent = await house.send(
+        b"Subject: x\r\n\r\n", source_arn=f"arn:aws:ses:us-east-1:{OTHER.account}:identity/shop.example"
+    )
+    await house.stores.events.append([Event(scope=HOME, message_id=sent, type=EventType.BOUNCE, at_ms=NOW_MS)])
+    path = f"/api/v1/messages/{sent}"
+    [told] = (await house.client().get(path)).json["publications"]
+    assert told["name"] == "shop.example / Bounce"
+    await house.allow("AKIAONE", "s3cret")
+    client = house.client(login_required=True).with_headers(**SIGNED_IN)
+    assert (await client.get(path)).json["publications"] == []
 
 
 SIGNED_IN = {"authorization": "Basic QUtJQU9ORTpzM2NyZXQ="}
