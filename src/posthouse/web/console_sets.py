@@ -3,7 +3,11 @@
 import msgspec
 from starlette.responses import Response
 
+from posthouse.domain.publishing import SetDestination, target_key
+from posthouse.domain.scope import Scope
+from posthouse.publishing.facts import Facts
 from posthouse.web import charts, forms, pages
+from posthouse.web.admin_destinations import destination_view
 from posthouse.web.admin_sets import set_detail, set_page
 from posthouse.web.admin_templates import preview_of, template_detail, template_page
 from posthouse.web.call import Call
@@ -12,6 +16,7 @@ from posthouse.web.page import AFTER, NAME, SCOPE, SHOWN, Page, picked, scoped
 from posthouse.web.problems import Problem
 from posthouse.web.scopes import known_scopes
 from posthouse.web.template_views import Preview, TemplateDetail
+from posthouse.web.views import Destination
 
 _TRIED = 256 * 1024
 """Characters of a rendered part that a page shows."""
@@ -39,12 +44,25 @@ async def one_set(call: Call) -> Response:
         call,
         "set.html",
         set=detail,
+        told=await _told(call, scope, name, [each.name for each in detail.destinations]),
         sent=charts.chart(points, charts.SENT, SPANS[shown], now_ms),
         trouble=charts.chart(points, charts.TROUBLE, SPANS[shown], now_ms),
         spans=[
             (LABELS[each], pages.with_query("/console/set", **where, span=each.value), each is shown) for each in Shown
         ],
     )
+
+
+async def _told(call: Call, scope: Scope, set_name: str, names: list[str]) -> dict[str, Destination]:
+    """How far behind each of the set's destinations is; those that were never told anything are left out."""
+    publications, facts = call.ctx.stores.publications, Facts(call.ctx.stores.records)
+    found = {}
+    for name in names:
+        target = SetDestination(scope, set_name, name)
+        status = await publications.status(target_key(target))
+        if status is not None:
+            found[name] = await destination_view(status, facts, call.ctx.clock.now_ms(), target)
+    return found
 
 
 async def templates(call: Call) -> Response:

@@ -115,6 +115,11 @@ async def test_a_set_is_shown_with_its_destinations_and_rates(house: House, clie
     page = await client.page(named("set", "news"))
     assert "6.00 %" in words(page)
     assert "Under review" in words(page)
+    assert "nothing told yet" in words(page)
+    await fall_behind(house, KEY)
+    told = await client.page(named("set", "news"))
+    assert "failing" in words(told)
+    assert url("destination", key=KEY) in [a.get("href") for _, a in tags_of(told).found]
     assert url("topic", arn=TOPIC, account=HOME.account) in [a.get("href") for _, a in tags_of(page).found]
     assert "200 sent" in page.text
     assert "200 sent" in (await client.page(named("set", "news") + "&span=24h")).text
