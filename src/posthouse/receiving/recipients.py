@@ -11,7 +11,7 @@ from enum import Enum
 
 from posthouse.domain.identities import candidates, key_of
 from posthouse.domain.receipt_filters import Network, Policy, address, decide, network
-from posthouse.domain.receipt_plan import Applied, MailFacts, Plan, RuleIndex, TlsMissing, accepts, covered, plan
+from posthouse.domain.receipt_plan import Applied, MailFacts, Plan, RuleIndex, TlsMissing, accepts, plan
 from posthouse.domain.scope import Scope
 from posthouse.ports.records import RecordStore, Transaction
 from posthouse.wire.smtp_reply import Reply, reply
@@ -62,26 +62,9 @@ class Recipients:
         return next((reason for reason in Unwanted if reason in against.values()), Unwanted.UNKNOWN)
 
     def _against(self, scope: Scope, recipient: str, client_ip: str, tls: bool) -> Unwanted | None:
-        filters = self._filters.get(scope)
-        if filters and decide(filters, address(client_ip)) is Policy.BLOCK:
-            return Unwanted.BLOCKED
-        rules = self._rules.get(scope)
-        if rules is None:
-            return Unwanted.UNKNOWN if self._require_rule else None
-        match accepts(rules, recipient, tls):
-            case Applied():
-                return None
-            case TlsMissing():
-                return Unwanted.TLS_MISSING
-            case _:
-                return Unwanted.UNKNOWN
-
-    async def answer(self, scope: Scope, recipient: str, client_ip: str, tls: bool) -> Unwanted | None:
-        """What one account has against it, whatever others say; None: it takes it."""
-        await self._refresh()
-        if not covered(recipient, self._verified.get(scope, set())):
-            return Unwanted.UNKNOWN
-        return self._against(scope, recipient, client_ip, tls)
+        return objection(
+            self._rules.get(scope), self._filters.get(scope, ()), self._require_rule, recipient, client_ip, tls
+        )
 
     async def plan(self, scope: Scope, recipients: Sequence[str], facts: MailFacts) -> Plan | None:
         """What the account's active rules do with a mail; None where no rule set is active."""
@@ -112,3 +95,26 @@ class Recipients:
             if (block := network(kept.cidr)) is not None:
                 filters.setdefault(scope, []).append((block, kept.policy))
         self._holders, self._verified, self._rules, self._filters = holders, verified, rules, filters
+
+
+def objection(
+    rules: RuleIndex | None,
+    filters: Sequence[tuple[Network, Policy]],
+    require_rule: bool,
+    recipient: str,
+    client_ip: str,
+    tls: bool,
+) -> Unwanted | None:
+    """What an account, one of whose verified identities covers the recipient, has against it; None: it takes it.
+    `rules`: of its active rule set, if there is one."""
+    if filters and decide(filters, address(client_ip)) is Policy.BLOCK:
+        return Unwanted.BLOCKED
+    if rules is None:
+        return Unwanted.UNKNOWN if require_rule else None
+    match accepts(rules, recipient, tls):
+        case Applied():
+            return None
+        case TlsMissing():
+            return Unwanted.TLS_MISSING
+        case _:
+            return Unwanted.UNKNOWN

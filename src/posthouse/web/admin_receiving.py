@@ -5,7 +5,8 @@ from starlette.responses import Response
 from posthouse.domain.receipt_plan import Applied, Disabled, MailFacts, NoRecipientMatched, Outcome, TlsMissing, Traced
 from posthouse.domain.receipt_rules import ACTIVE, RuleSet, find_rule, is_name
 from posthouse.domain.scope import Scope
-from posthouse.receiving.recipients import Recipients, Unwanted
+from posthouse.receiving.recipients import Unwanted
+from posthouse.receiving.terms import terms_of
 from posthouse.web.answers import json_answer
 from posthouse.web.call import Call
 from posthouse.web.listing import SCOPED, page_of
@@ -93,20 +94,17 @@ async def plan_for(call: Call, scope: Scope) -> ReceiptPlan:
     named = list(dict.fromkeys(call.query["recipients"].split()))
     if len(named) > MAX_RECIPIENTS:
         raise Problem(400, f"At most {MAX_RECIPIENTS} recipients are tried at once.", parameter="recipients")
-    async with call.ctx.stores.records.reading() as records:
-        active = await records.active_rule_sets.get(scope, ACTIVE)
-        rules = await records.receipt_rule_sets.get(scope, active.name) if active else None
-    door = Recipients(call.ctx.stores.records, call.ctx.require_rule)
+    terms = await terms_of(scope, named, call.ctx.stores.records, call.ctx.require_rule)
     tls, client_ip = bool(call.query["tls"]), call.query["client_ip"]
-    answers = [_answer(each, await door.answer(scope, each, client_ip, tls)) for each in named]
+    answers = [_answer(each, terms.against(each, client_ip, tls)) for each in named]
     taken = [each.recipient for each in answers if each.accepted]
-    plan = await door.plan(scope, taken, MailFacts(tls)) if taken else None
+    plan = terms.plan(taken, MailFacts(tls)) if taken else None
     return ReceiptPlan(
         account=scope.account,
         region=scope.region,
-        rule_set=active.name if active and rules else None,
+        rule_set=terms.rule_set or None,
         recipients=answers,
-        rules=[_traced(rules, each) for each in plan.trace] if plan and rules else [],
+        rules=[_traced(terms.rules, each) for each in plan.trace] if plan and terms.rules else [],
     )
 
 
