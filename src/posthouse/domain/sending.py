@@ -41,7 +41,10 @@ def check_size(size: int) -> None:
 
 
 def check_drafted(draft: Draft) -> None:
-    """The subject is one line: it becomes a header field."""
+    """There is a body; and the subject is one line: it becomes a header field."""
+    if draft.text is None and draft.html is None:
+        # Our text: SES's is not known (SES reference 11.4).
+        raise InvalidParameterValue("The message body must be specified.")
     if _CONTROL.search(draft.subject.data):
         raise InvalidParameterValue("Subject contains control characters")
 

@@ -19,7 +19,7 @@ from posthouse.model.generated import (
     SendRawEmailRequest,
     SendRawEmailResponse,
 )
-from posthouse.operations.addressing import Lists, lists_of, mailboxes, sender_of, tags_of
+from posthouse.operations.addressing import Lists, envelope_of, lists_of, tags_of
 from posthouse.operations.context import Context
 from posthouse.submission.accept import Submission, accept
 from posthouse.submission.raw import RawSubmission, submit_raw
@@ -31,9 +31,8 @@ async def send_email(req: SendEmailRequest, caller: Caller, ctx: Context) -> Sen
     tags = tags_of(req.tags)
     check_tags(tags)
     lists = lists_of(req.destination)
-    sender = sender_of(req.source, req.return_path, req.source_arn, req.return_path_arn)
-    recipients = lists.recipients()
-    mailboxes(req.reply_to_addresses)
+    arns = req.source_arn, req.return_path_arn
+    sender, recipients = envelope_of(req.source, lists, req.return_path, req.reply_to_addresses, arns)
     check_recipient_count(len(recipients))
     draft = _draft(req, lists)
     check_drafted(draft)

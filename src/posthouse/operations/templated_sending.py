@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from posthouse.domain.addresses import MAX_ADDRESS_LENGTH
+from posthouse.domain.addresses import Mailbox, parse_mailbox
 from posthouse.domain.messages import ContentKind, TemplatedDraft
 from posthouse.domain.quotas import Refusal
 from posthouse.domain.scope import Caller
@@ -30,7 +30,7 @@ from posthouse.model.generated import (
     SendTemplatedEmailRequest,
     SendTemplatedEmailResponse,
 )
-from posthouse.operations.addressing import Lists, Sender, lists_of, mailboxes, sender_of, tags_of
+from posthouse.operations.addressing import Lists, Sender, envelope_of, lists_of, mailboxes, sender_of, tags_of
 from posthouse.operations.context import Context
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.submission.accept import Submission, accept, check_sender
@@ -70,9 +70,8 @@ async def send_templated_email(
     tags = tags_of(req.tags)
     check_tags(tags)
     lists = lists_of(req.destination)
-    sender = sender_of(req.source, req.return_path, req.source_arn, req.return_path_arn)
-    lists.recipients()
-    mailboxes(req.reply_to_addresses)
+    arns = req.source_arn, req.return_path_arn
+    sender, recipients = envelope_of(req.source, lists, req.return_path, req.reply_to_addresses, arns)
     letter = Letter(
         caller=caller,
         operation="SendTemplatedEmail",
@@ -82,7 +81,7 @@ async def send_templated_email(
         configuration_set=req.configuration_set_name or "",
         template=await _template(req.template, req.template_arn, caller, ctx),
     )
-    return SendTemplatedEmailResponse(message_id=await _send(letter, lists, tags, req.template_data, ctx))
+    return SendTemplatedEmailResponse(message_id=await _send(letter, lists, recipients, tags, req.template_data, ctx))
 
 
 async def send_bulk_templated_email(
@@ -115,14 +114,16 @@ async def send_bulk_templated_email(
 
 def _bulk_sender(req: SendBulkTemplatedEmailRequest) -> Sender:
     """Observed: an address that is none, or too long, is answered otherwise here than by the other sends."""
-    for text in (req.source, req.return_path or ""):
-        if len(text) > MAX_ADDRESS_LENGTH:
-            raise InvalidParameterValue(f"Invalid email address<{text}>.")
-        try:
-            sender_of(text or req.source, None, None, None)
-        except InvalidParameterValue:
-            raise InvalidParameterValue(f"Invalid email address<{text}>.") from None
-    return sender_of(req.source, req.return_path, req.source_arn, req.return_path_arn)
+    source = _bulk_mailbox(req.source)
+    back = _bulk_mailbox(req.return_path) if req.return_path else None
+    return sender_of(source, back, (req.source_arn, req.return_path_arn))
+
+
+def _bulk_mailbox(text: str) -> Mailbox:
+    try:
+        return parse_mailbox(text)
+    except InvalidParameterValue:
+        raise InvalidParameterValue(f"Invalid email address<{text}>.") from None
 
 
 async def _template(name: str, arn: str | None, caller: Caller, ctx: Context) -> Template:
@@ -138,9 +139,10 @@ async def _template(name: str, arn: str | None, caller: Caller, ctx: Context) ->
     return Template(name, template.content, content)
 
 
-async def _send(letter: Letter, lists: Lists, tags: Tags, data: str, ctx: Context) -> str:
+async def _send(
+    letter: Letter, lists: Lists, recipients: tuple[Mailbox, ...], tags: Tags, data: str, ctx: Context
+) -> str:
     """Accepts one message; its MessageId. Raises ServiceErrors."""
-    recipients = lists.recipients()
     check_recipient_count(len(recipients))
     draft = TemplatedDraft(
         source=letter.source,
@@ -176,11 +178,12 @@ async def _send_one(
     letter: Letter, req: SendBulkTemplatedEmailRequest, destination: BulkEmailDestination, ctx: Context
 ) -> BulkEmailDestinationStatus:
     try:
-        mailboxes(letter.reply_to)
         tags = _merged(tags_of(req.default_tags), tags_of(destination.replacement_tags))
         check_tags(tags)
+        lists = lists_of(destination.destination)
+        recipients = mailboxes((*lists.all, *letter.reply_to))[: len(lists.all)]
         data = _data(req.default_template_data, destination.replacement_template_data)
-        message_id = await _send(letter, lists_of(destination.destination), tags, data, ctx)
+        message_id = await _send(letter, lists, recipients, tags, data, ctx)
     except ServiceError as error:
         return BulkEmailDestinationStatus(status=_status(error), error=error.message)
     except StoreUnavailable as error:

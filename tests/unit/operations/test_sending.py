@@ -107,6 +107,11 @@ async def test_raw_mail_goes_to_its_headers_recipients_or_to_those_named() -> No
         ),
         ({"ReplyToAddresses__member__1": "x y@z"}, InvalidParameterValue, "Local address contains control"),
         ({"Message__Body__Text__Data": None}, ValidationError, "Value null at 'message.body' failed"),
+        (
+            {"Message__Body__Text__Data": None, "Message__Body": ""},
+            InvalidParameterValue,
+            "The message body must be specified.",
+        ),
         ({"Message__Subject__Data": "a\r\nBcc: x@y.z"}, InvalidParameterValue, "Subject contains control characters"),
         ({"Message__Body__Text__Charset": "rot13"}, InvalidParameterValue, "Invalid charset"),
         (
@@ -141,6 +146,35 @@ async def test_what_is_refused(changes: dict[str, str | None], error: type[Servi
 
 
 @pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"Source": "ann@", "Destination__ToAddresses__member__1": "bob"}, "Missing domain"),
+        ({"Destination__CcAddresses__member__1": "bob@", "ReturnPath": "bob"}, "Missing domain"),
+        ({"ReturnPath": "bob@", "ReplyToAddresses__member__1": "bob"}, "Missing domain"),
+        ({"Source": f"{'x' * 310}@example.com", "ReplyToAddresses__member__1": "bob"}, "Missing final '@domain'"),
+        (
+            {"ReplyToAddresses__member__1": f"{'x' * 310}@example.com", "ConfigurationSetName": "no"},
+            "Address length is",
+        ),
+    ],
+)
+@pytest.mark.parametrize("operation", ["SendEmail", "SendTemplatedEmail"])
+async def test_addresses_are_told_of_in_the_order_of_ses_and_syntax_before_length(
+    operation: str, changes: dict[str, str], answer: str
+) -> None:
+    """Probed: Source, To, Cc, Bcc, ReturnPath, Reply-To; all of them before the set and the template."""
+    templated = {"Source": "ann@example.com", "Template": "none", "TemplateData": "{}"}
+    given = {
+        **(GOOD if operation == "SendEmail" else templated),
+        "Destination__ToAddresses__member__1": "bob@example.net",
+    }
+    async with open_ses() as ses:
+        with pytest.raises(InvalidParameterValue) as raised:
+            await ses.call(operation, **{**given, **changes})
+        assert answer in raised.value.message
+
+
+@pytest.mark.parametrize(
     ("text", "answer"),
     [
         ("To: b@example.net\r\n\r\nx", "Missing required header 'From'."),
@@ -150,7 +184,7 @@ async def test_what_is_refused(changes: dict[str, str | None], error: type[Servi
         ("From: a@example.com\r\n: x\r\nTo: b@example.net\r\n\r\nx", "Empty header names are illegal."),
         ("From: a@example.com\r\n\r\nx", "Missing required header 'To'."),
         ("From: a@example.com\r\nTo: undisclosed recipients:;\r\n\r\nx", "There are no recipients specified."),
-        ("From: a@example.com\r\nTo: b@bücher.example\r\n\r\nx", "Domain contains illegal character"),
+        ("From: a@example.com\r\nTo: b@bücher.example\r\n\r\nx", "Domain contains control or whitespace"),
         ("From: a@example.com\r\nTo: bärbel@b.example\r\n\r\nx", "Local address contains control or whitespace"),
         ("From: (<a@example.com>\r\nTo: b@example.net\r\n\r\nx", "Local address contains illegal character"),
         ("From: <a@example.com>\x85\r\nTo: b@example.net\r\n\r\nx", "Local address contains illegal character"),
