@@ -5,7 +5,8 @@
 
 Only facts of the model are taken (names, types, constraints, errors), none of its prose. Three things are added that
 the published model does not tell, each with its source below: constraints of rule and rule set names, the order in
-which values of an enum are printed, and the order in which missing members are reported.
+which values of an enum are printed, and the order in which missing members are reported. One is left out: a constraint
+that the live service does not enforce.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ EXTRA_CONSTRAINTS: dict[str, dict[str, Any]] = {
     "ReceiptRuleName": RULE_NAME,
     "ReceiptRuleNamesList": {**RULE_NAME, "max": 100},
 }
+# API reference of ListCustomVerificationEmailTemplates, and probes of the live service (2026-09): a MaxResults outside
+# 1..50 is served 50, not refused.
+NOT_ENFORCED = frozenset({"MaxResults"})
 LIMITS = (("minimum", "min"), ("maximum", "max"), ("pattern", "pattern"))
 
 # Observed on the live service: several violations in one structure are listed in this order, not in the model's.
@@ -189,7 +193,7 @@ class Generator:
     def limits(self, name: str) -> str:
         """The constant with what the model asks of a string or number, or "" where it asks nothing."""
         shape = {**self.shapes[name], **EXTRA_CONSTRAINTS.get(name, {})}
-        words = [f"{ours}={shape[theirs]!r}" for ours, theirs in LIMITS if theirs in shape]
+        words = [f"{ours}={shape[theirs]!r}" for ours, theirs in LIMITS if theirs in shape and name not in NOT_ENFORCED]
         if "enum" in shape:
             words.append(f"enum={enum_name(name)}")
         if not words or shape["type"] == "structure":

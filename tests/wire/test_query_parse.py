@@ -1,11 +1,13 @@
 """Forms into requests: what is taken, what is refused, and in which words."""
 
 import base64
+from typing import ClassVar
 
 import pytest
 
 from posthouse.model import generated as g
 from posthouse.model.errors import MalformedInput, MalformedQueryString, ValidationError
+from posthouse.model.shapes import Limits, Member, Structure
 from posthouse.wire import query
 from posthouse.wire.query import parse, parse_form
 
@@ -318,11 +320,17 @@ class TestValidation:
         assert "pattern" in refusal({"RuleSetName": name}, g.CreateReceiptRuleSetRequest)
 
     def test_empty_name_is_too_short_and_breaks_the_pattern(self) -> None:
-        assert refusal({"RuleSetName": "s", "RuleName": "r", "After": ""}, g.SetReceiptRulePositionRequest) == (
-            "2 validation errors detected: Value at 'after' failed to satisfy constraint: "
-            "Member must have length greater than or equal to 1; Value at 'after' failed to satisfy constraint: "
+        assert refusal({"RuleSetName": ""}, g.CreateReceiptRuleSetRequest) == (
+            "2 validation errors detected: Value at 'ruleSetName' failed to satisfy constraint: "
+            "Member must have length greater than or equal to 1; Value at 'ruleSetName' failed to satisfy constraint: "
             "Member must satisfy regular expression pattern: ^[a-zA-Z0-9_.-]+$"
         )
+
+    def test_empty_optional_name_was_not_given(self) -> None:
+        """The API reference's own sample of CreateReceiptRule sends an empty After."""
+        form = {"RuleSetName": "s", "Rule.Name": "r", "After": ""}
+        assert parse(form, g.CreateReceiptRuleRequest).after is None
+        assert parse({"RuleSetName": ""}, g.SetActiveReceiptRuleSetRequest).rule_set_name is None
 
     def test_bad_rule_names_are_one_violation_of_the_list(self) -> None:
         form = {
@@ -349,7 +357,15 @@ class TestValidation:
         ("number", "words"), [("0", "greater than or equal to 1"), ("51", "less than or equal to 50")]
     )
     def test_number_out_of_bounds(self, number: str, words: str) -> None:
-        assert refusal({"MaxResults": number}, g.ListCustomVerificationEmailTemplatesRequest) == (
+        """No request of the model has such a number that the live service would hold against its bounds."""
+
+        class Paged(Structure, frozen=True, kw_only=True):
+            max_results: int | None = None
+            MEMBERS: ClassVar[tuple[Member, ...]] = (
+                Member("MaxResults", "max_results", "integer", limits=Limits(minimum=1, maximum=50)),
+            )
+
+        assert refusal({"MaxResults": number}, Paged) == (
             "1 validation error detected: Value at 'maxResults' failed to satisfy constraint: "
             f"Member must have value {words}"
         )

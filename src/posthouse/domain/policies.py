@@ -32,7 +32,7 @@ class IdentityPolicies(msgspec.Struct, frozen=True, kw_only=True):
         """Created or replaced. Raises InvalidParameterValue for the 21st; `identity` is for its text."""
         if name not in self.documents and len(self.documents) >= MAX_POLICIES:
             raise InvalidParameterValue(
-                f"Number of policies for {identity} exceeds max allowed number of policies per resource"
+                f"Number of policies for <{identity}> exceeds max allowed number of policies per resource"
             )
         return IdentityPolicies(documents={**self.documents, name: document})
 

@@ -79,10 +79,6 @@ IDENTITY_TYPE_LIMITS = Limits(
 INVOCATION_TYPE_LIMITS = Limits(
     enum=INVOCATION_TYPE,
 )
-MAX_RESULTS_LIMITS = Limits(
-    minimum=1,
-    maximum=50,
-)
 NOTIFICATION_TYPE_LIMITS = Limits(
     enum=NOTIFICATION_TYPE,
 )
@@ -993,7 +989,7 @@ class ListCustomVerificationEmailTemplatesRequest(Structure, frozen=True, kw_onl
     max_results: int | None = None
     MEMBERS: ClassVar[tuple[Member, ...]] = (
         Member("NextToken", "next_token", "string"),
-        Member("MaxResults", "max_results", "integer", limits=MAX_RESULTS_LIMITS),
+        Member("MaxResults", "max_results", "integer"),
     )
 
 

@@ -10,7 +10,7 @@ from posthouse.model import generated as model
 from posthouse.model.errors import InvalidParameterValue
 from posthouse.operations.context import Context
 from posthouse.operations.event_destinations import shown_destination
-from posthouse.operations.paging import name_before, token_after
+from posthouse.operations.paging import Pages
 from posthouse.operations.set_records import change_set, find_set
 from posthouse.ports.records import Transaction
 
@@ -46,14 +46,15 @@ async def list_configuration_sets(
     # Probed: what is out of range is served as if nothing had been asked for, and a bad token gets no message.
     asked = req.max_items if req.max_items is not None else DEFAULT_PAGE
     limit = asked if 1 <= asked <= MAX_PAGE else DEFAULT_PAGE
-    after = name_before(req.next_token)
+    pages = Pages("configuration-sets", caller.scope)
+    after = pages.name_before(req.next_token)
     if after is None:
         raise InvalidParameterValue
     async with ctx.stores.records.reading() as reading:
         page = await reading.configuration_sets.page(caller.scope, after, limit + 1)
     return model.ListConfigurationSetsResponse(
         configuration_sets=tuple([model.ConfigurationSet(name=name) for name, _ in page[:limit]]),
-        next_token=token_after(page[limit - 1][0]) if len(page) > limit else None,
+        next_token=pages.token_after(page[limit - 1][0]) if len(page) > limit else None,
     )
 
 

@@ -49,7 +49,7 @@ from posthouse.model.generated import (
     UpdateCustomVerificationEmailTemplateResponse,
 )
 from posthouse.operations.context import Context
-from posthouse.operations.paging import name_before, token_after
+from posthouse.operations.paging import Pages
 from posthouse.ports.records import Transaction
 from posthouse.submission.accept import Submission, accept
 
@@ -159,8 +159,11 @@ async def _find(
 async def list_custom_verification_email_templates(
     req: ListCustomVerificationEmailTemplatesRequest, caller: Caller, ctx: Context
 ) -> ListCustomVerificationEmailTemplatesResponse:
-    limit = MAX_PAGE if req.max_results is None else req.max_results
-    after = name_before(req.next_token)
+    asked = MAX_PAGE if req.max_results is None else req.max_results
+    # What is out of range is served as if nothing had been asked for (API reference, and probed).
+    limit = asked if 1 <= asked <= MAX_PAGE else MAX_PAGE
+    pages = Pages("custom-verification-email-templates", caller.scope)
+    after = pages.name_before(req.next_token)
     if after is None:
         raise InvalidParameterValue(f"Invalid nextToken <{req.next_token}>.")
     async with ctx.stores.records.reading() as reading:
@@ -176,7 +179,7 @@ async def list_custom_verification_email_templates(
             )
             for name, template in found[:limit]
         ),
-        next_token=token_after(found[limit - 1][0]) if len(found) > limit else None,
+        next_token=pages.token_after(found[limit - 1][0]) if len(found) > limit else None,
     )
 
 

@@ -39,7 +39,7 @@ from posthouse.model.generated import (
     VerifyDomainIdentityResponse,
 )
 from posthouse.operations.context import Context
-from posthouse.operations.paging import name_before, token_after
+from posthouse.operations.paging import Pages
 from posthouse.ports.records import SigningKey, Transaction
 from posthouse.ports.signing_keys import new_signing_key
 
@@ -127,7 +127,8 @@ async def get_identity_dkim_attributes(
     found = await look_up(req.identities, caller.scope, ctx, wanted)
     attributes = {}
     for asked in req.identities:
-        # An address or subdomain reports the DKIM of the nearest domain that has one (probed on the live service).
+        # An address or subdomain reports the DKIM of the nearest domain that has one (probed on the live service), an
+        # address with that domain's tokens (API reference); the list is there even where it is empty.
         near = (found[name] for name in map(key_of, candidates(asked)) if name in found)
         dkim = next((identity.dkim for identity in near if identity.dkim.tokens), None)
         own = found.get(key_of(asked))
@@ -135,7 +136,7 @@ async def get_identity_dkim_attributes(
         attributes[asked] = IdentityDkimAttributes(
             dkim_enabled=dkim.enabled,
             dkim_verification_status=dkim.status,
-            dkim_tokens=dkim.tokens if is_domain_identity(asked) and own and own.dkim.tokens else None,
+            dkim_tokens=dkim.tokens if not is_domain_identity(asked) or (own and own.dkim.tokens) else (),
         )
     return GetIdentityDkimAttributesResponse(dkim_attributes=attributes)
 
@@ -173,7 +174,8 @@ async def list_identities(req: ListIdentitiesRequest, caller: Caller, ctx: Conte
         raise InvalidParameterValue(
             f"Value {limit} for parameter MaxItems is invalid. MaxItems must be between 1 and {MAX_PAGE}."
         )
-    after = name_before(req.next_token)
+    pages = Pages("identities", caller.scope)
+    after = pages.name_before(req.next_token)
     if after is None:
         raise InvalidParameterValue(f"Invalid NextToken <{req.next_token}>.")
     names: list[str] = []
@@ -184,7 +186,7 @@ async def list_identities(req: ListIdentitiesRequest, caller: Caller, ctx: Conte
             if len(page) < MAX_PAGE:
                 break
             after = page[-1][0]
-    more = token_after(names[limit - 1]) if len(names) > limit else None
+    more = pages.token_after(names[limit - 1]) if len(names) > limit else None
     return ListIdentitiesResponse(identities=tuple(names[:limit]), next_token=more)
 
 

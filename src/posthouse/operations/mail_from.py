@@ -22,7 +22,8 @@ async def set_identity_mail_from_domain(
     async with ctx.stores.records.transaction() as tx:
         identity = await tx.identities.get(caller.scope, name)
         if identity is None:
-            raise InvalidParameterValue(f"Identity '{req.identity}' does not exist.")
+            # As users quote it, with the brackets.
+            raise InvalidParameterValue(f"Identity <{req.identity}> does not exist.")
         changed = _changed(identity, req, ctx)
         await tx.identities.put(caller.scope, name, changed)
     return SetIdentityMailFromDomainResponse()

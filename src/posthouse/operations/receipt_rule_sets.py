@@ -38,7 +38,7 @@ from posthouse.model.generated import (
     SetActiveReceiptRuleSetResponse,
 )
 from posthouse.operations.context import Context
-from posthouse.operations.paging import name_before, token_after
+from posthouse.operations.paging import Pages
 from posthouse.ports.records import Transaction
 
 MAX_PAGE = 100
@@ -122,14 +122,15 @@ def _metadata(name: str, rule_set: RuleSet) -> ReceiptRuleSetMetadata:
 async def list_receipt_rule_sets(
     req: ListReceiptRuleSetsRequest, caller: Caller, ctx: Context
 ) -> ListReceiptRuleSetsResponse:
-    after = name_before(req.next_token)
+    pages = Pages("receipt-rule-sets", caller.scope)
+    after = pages.name_before(req.next_token)
     if after is None:
         raise InvalidParameterValue(f"Invalid token: {req.next_token}")
     async with ctx.stores.records.reading() as reading:
         found = await reading.receipt_rule_sets.page(caller.scope, after, MAX_PAGE + 1)
     return ListReceiptRuleSetsResponse(
         rule_sets=tuple(_metadata(name, rule_set) for name, rule_set in found[:MAX_PAGE]),
-        next_token=token_after(found[MAX_PAGE - 1][0]) if len(found) > MAX_PAGE else None,
+        next_token=pages.token_after(found[MAX_PAGE - 1][0]) if len(found) > MAX_PAGE else None,
     )
 
 

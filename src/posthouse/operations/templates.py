@@ -28,7 +28,7 @@ from posthouse.mail.outgoing import date_value
 from posthouse.model import generated as model
 from posthouse.model.errors import InvalidParameterValue
 from posthouse.operations.context import Context
-from posthouse.operations.paging import name_before, token_after
+from posthouse.operations.paging import Pages
 from posthouse.ports.records import Transaction
 
 DEFAULT_PAGE, MAX_PAGE = 10, 100
@@ -123,7 +123,8 @@ async def list_templates(req: model.ListTemplatesRequest, caller: Caller, ctx: C
     """Newest first. All are looked at for one page: 30 ms where there are 20,000, and SES allows one call a second."""
     asked = DEFAULT_PAGE if req.max_items is None else req.max_items
     limit = asked if 1 <= asked <= MAX_PAGE else MAX_PAGE
-    before = _position(req.next_token)
+    pages = Pages("templates", caller.scope)
+    before = _position(pages, req.next_token)
     async with ctx.stores.records.reading() as reading:
         found = await reading.templates.page(caller.scope, "", MAX_TEMPLATES)
     newest = sorted(((template.created_ms, name) for name, template in found), reverse=True)
@@ -132,27 +133,27 @@ async def list_templates(req: model.ListTemplatesRequest, caller: Caller, ctx: C
         templates_metadata=tuple(
             [model.TemplateMetadata(name=name, created_timestamp_ms=at_ms) for at_ms, name in page[:limit]]
         ),
-        next_token=_token(page[limit - 1]) if len(page) > limit else None,
+        next_token=_token(pages, page[limit - 1]) if len(page) > limit else None,
     )
 
 
 _read_position = msgspec.json.Decoder(tuple[int, str]).decode
 
 
-def _token(position: tuple[int, str]) -> str:
+def _token(pages: Pages, position: tuple[int, str]) -> str:
     """For the page after the template that was created then and has this name."""
-    return token_after(msgspec.json.encode(position).decode())
+    return pages.token_after(msgspec.json.encode(position).decode())
 
 
-def _position(token: str | None) -> tuple[int, str] | None:
+def _position(pages: Pages, token: str | None) -> tuple[int, str] | None:
     """What a token stands for; None: from the start."""
     if not token:
         return None
     try:
-        position = _read_position(name_before(token) or "")
+        position = _read_position(pages.name_before(token) or "")
     except msgspec.DecodeError:
         position = None
-    if position is None or _token(position) != token:
+    if position is None or _token(pages, position) != token:
         raise InvalidParameterValue(f"Invalid PageToken <{token}>.")
     return position
 

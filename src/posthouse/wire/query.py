@@ -85,9 +85,10 @@ def _unescape(text: str) -> str:
 def parse(form: Mapping[str, str], shape: type[S]) -> S:
     """The request that the form describes. Parameters that the shape does not know are ignored.
 
-    An empty optional string counts as not given, once it has met its limits; an empty list parameter (``Name=``) is the
-    empty list. Raises MalformedInput for the first value that cannot be read, else one ValidationError that lists every
-    broken constraint.
+    An empty optional string counts as not given (samples of the API reference send ``ReturnPath=`` and ``After=``), but
+    for an enum, where it is a value outside the set (observed); an empty list parameter (``Name=``) is the empty list.
+    Raises MalformedInput for the first value that cannot be read, else one ValidationError that lists every broken
+    constraint.
     """
     violations: list[str] = []
     request = _read_structure(_tree(form), shape, (), violations)
@@ -160,9 +161,11 @@ def _scalar(given: Any) -> str:
 
 
 def _read_string(given: Any, member: Member, path: _Path, violations: list[str]) -> str | None:
-    text = _scalar(given)
-    violations += [_violated(path, rule) for rule, kept in _rules(text, member.limits or Limits()) if not kept]
-    return text if text or member.required else None
+    text, limits = _scalar(given), member.limits or Limits()
+    if not text and not member.required and limits.enum is None:
+        return None
+    violations += [_violated(path, rule) for rule, kept in _rules(text, limits) if not kept]
+    return text
 
 
 def _rules(text: str, limits: Limits) -> list[tuple[str, bool]]:

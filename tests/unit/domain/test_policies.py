@@ -215,7 +215,7 @@ def test_the_twenty_first_policy_is_refused_and_a_twentieth_replaced() -> None:
     with pytest.raises(InvalidParameterValue) as raised:
         full.with_policy("x.example", "p20", "{}")
     assert raised.value.message == (
-        "Number of policies for x.example exceeds max allowed number of policies per resource"
+        "Number of policies for <x.example> exceeds max allowed number of policies per resource"
     )
 
 

@@ -49,13 +49,14 @@ async def test_addresses_and_subdomains_report_their_domains_dkim() -> None:
         names = ("example.com", "ann@example.com", "sub.example.com", "other.example.org")
         asked = {f"Identities__member__{n}": name for n, name in enumerate(names, 1)}
         found = (await ses.call("GetIdentityDkimAttributes", **asked)).dkim_attributes
-    shown = {name: (a.dkim_enabled, a.dkim_verification_status, len(a.dkim_tokens or ())) for name, a in found.items()}
+    shown = {name: (a.dkim_enabled, a.dkim_verification_status, len(a.dkim_tokens)) for name, a in found.items()}
     assert shown == {
         "example.com": (True, "Success", 3),
-        "ann@example.com": (True, "Success", 0),
+        "ann@example.com": (True, "Success", 3),
         "sub.example.com": (True, "Success", 0),
         "other.example.org": (False, "NotStarted", 0),
     }
+    assert found["ann@example.com"].dkim_tokens == found["example.com"].dkim_tokens
 
 
 async def test_signing_is_switched_and_an_unknown_domain_refused() -> None:

@@ -138,5 +138,5 @@ async def test_twenty_policies_and_no_more() -> None:
         with pytest.raises(InvalidParameterValue, match="at most 20 are allowed"):
             await get(ses, *(f"p{number}" for number in range(21)))
     assert raised.value.message == (
-        "Number of policies for example.com exceeds max allowed number of policies per resource"
+        "Number of policies for <example.com> exceeds max allowed number of policies per resource"
     )

@@ -93,10 +93,10 @@ async def test_errors_are_told_in_the_words_of_ses() -> None:
     async with open_ses() as ses:
         await ses.call("VerifyDomainIdentity", Domain="example.com")
         cases: tuple[tuple[dict[str, Any], str], ...] = (
-            ({"Identity": "other.example"}, "Identity 'other.example' does not exist."),
+            ({"Identity": "other.example"}, "Identity <other.example> does not exist."),
             (
                 {"Identity": "other.example", "MailFromDomain": "m.other.example"},
-                "Identity 'other.example' does not exist.",
+                "Identity <other.example> does not exist.",
             ),
             (
                 {"Identity": "example.com", "MailFromDomain": "m.example.org"},
