@@ -148,7 +148,7 @@ def refusal(submission: Submission) -> str | None:
     if submission.duplicate:
         return f"Duplicate header '{submission.duplicate}'."
     if not submission.from_:
-        return "Missing required header 'From'."
+        return NO_FROM
     if len(submission.from_) > 1:
         return "Only one address is allowed in header 'From'."
     if submission.refused_file is not None:
@@ -158,7 +158,14 @@ def refusal(submission: Submission) -> str | None:
     return None
 
 
+NO_FROM = "Missing required header 'From'."
 _EMPTY_NAME = "Empty header names are illegal."
+
+
+def with_from(raw: bytes, mailbox: str) -> bytes:
+    """The message with a From field on top that names this mailbox, written as in messages that we compose."""
+    value = mailboxes.join([mailboxes.as_given(mailbox)], len("From: "))
+    return f"From: {value}\r\n".encode("ascii") + raw
 
 
 def _illegal_name(fields: list[Field]) -> str | None:

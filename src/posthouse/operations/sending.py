@@ -101,6 +101,8 @@ async def send_raw_email(req: SendRawEmailRequest, caller: Caller, ctx: Context)
         operation="SendRawEmail",
         content=req.raw_message.data,
         source=req.source or "",
+        # API reference: who gives no Source "must specify a 'From' address in the raw text".
+        source_is_from=True,
         destinations=req.destinations,
         configuration_set=req.configuration_set_name or "",
         tags=tags_of(req.tags),

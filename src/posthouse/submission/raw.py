@@ -28,6 +28,8 @@ class RawSubmission:
     content: bytes
     source: str = ""
     """SendRawEmail's Source, SMTP's MAIL FROM; empty: not given."""
+    source_is_from: bool = False
+    """Source stands for a From header that is not there."""
     destinations: tuple[str, ...] | None = None
     """Envelope recipients; None or empty: those of the To, Cc and Bcc headers."""
     configuration_set: str = ""
@@ -45,8 +47,13 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
     mail = submitted.read_submission(raw.content)
     tags = raw.tags or tuple(submitted.read_tags(mail.message_tags or ""))
     check_tags(tags)
-    if (text := submitted.refusal(mail)) is not None:
-        raise InvalidParameterValue(text)
+    refusal = submitted.refusal(mail)
+    if refusal == submitted.NO_FROM and raw.source_is_from and raw.source and not mail.from_fields:
+        # Nothing is wrong with its fields, so the first is no continuation of the one that is put on top.
+        mail = submitted.read_submission(submitted.with_from(mail.raw, parse_mailbox(raw.source).text))
+        refusal = submitted.refusal(mail)
+    if refusal is not None:
+        raise InvalidParameterValue(refusal)
     from_ = _listed(mail.from_)
     source = parse_mailbox(raw.source) if raw.source else None
     sender, _ = _listed(mail.sender), _listed(mail.reply_to)

@@ -93,6 +93,28 @@ async def test_raw_mail_goes_to_its_headers_recipients_or_to_those_named() -> No
     assert second.facts.feedback_to == "bounce@example.com"
 
 
+async def test_source_stands_for_a_from_header_that_is_not_there() -> None:
+    async with open_ses() as ses:
+        await verified(ses)
+        headless = raw("To: bob@example.net\r\n\r\nHi\r\n")
+        sent = await ses.call("SendRawEmail", RawMessage__Data=headless, Source="Änn <ann@example.com>")
+        content = await ses.ctx.stores.messages.content(Callers.ANN.scope, sent.message_id)
+        stored = await ses.ctx.stores.messages.get(Callers.ANN.scope, sent.message_id)
+        assert content is not None
+        assert stored is not None
+        assert content.startswith(b"From: =?UTF-8?Q?=C3=84nn?= <ann@example.com>\r\nTo: bob@example.net\r\n\r\nHi")
+        assert (stored.facts.from_domain, stored.facts.feedback_to) == ("example.com", "ann@example.com")
+        for text, source, answer in (
+            ("To: bob@example.net\r\n\r\nHi", "bad", "Missing final '@domain'"),
+            ("From: \r\nTo: bob@example.net\r\n\r\nHi", "ann@example.com", "Missing required header 'From'."),
+            (" , eve@example.org\r\nTo: bob@example.net\r\n\r\nHi", "ann@example.com", "Illegal header"),
+        ):
+            with pytest.raises(InvalidParameterValue, match=answer):
+                await ses.call("SendRawEmail", RawMessage__Data=raw(text), Source=source)
+        with pytest.raises(MessageRejected, match="eve@example.org"):
+            await ses.call("SendRawEmail", RawMessage__Data=headless, Source="eve@example.org")
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "answer"),
     [
