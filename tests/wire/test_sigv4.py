@@ -312,6 +312,15 @@ def test_unreadable_authorization_is_incomplete(authorization: str, message: str
     assert refused(request, IncompleteSignature) == message
 
 
+def test_the_authorization_header_of_an_sdk_is_repeated_whole() -> None:
+    names = ";".join(("content-type", "host", *(f"x-amz-meta-{n}" for n in range(20)), "x-amz-date"))
+    authorization = f"AWS4-HMAC-SHA256 Credential=AKID/20240502/us-east-1/ses/aws4_request, SignedHeaders={names}"
+    request = post({"host": "h", "x-amz-date": STAMP, "authorization": authorization})
+    assert refused(request, IncompleteSignature) == (
+        f"Authorization header requires 'Signature' parameter. Authorization={authorization}"
+    )
+
+
 def test_authorization_without_any_date_is_incomplete() -> None:
     headers = signed_headers()
     del headers["x-amz-date"]

@@ -157,11 +157,13 @@ async def set_identity_dkim_enabled(
     name = key_of(req.identity)
     async with ctx.stores.records.transaction() as tx:
         identity = await tx.identities.get(caller.scope, name)
-        if identity is None:
-            parents = await tx.identities.get_many(caller.scope, candidates(name))
-            if is_domain_identity(name) or not parents:
+        if identity is None or (req.dkim_enabled and not identity.is_domain):
+            # API reference: an address may be switched on only where its domain is set up. Users quote the same words.
+            domains = () if is_domain_identity(name) else filter(is_domain_identity, candidates(name))
+            if not await tx.identities.get_many(caller.scope, domains):
                 domain = req.identity.rpartition("@")[2]
                 raise InvalidParameterValue(f"Domain {domain} is not verified for DKIM signing.")
+        if identity is None:
             # An address that is no identity itself follows its domain: accepted, nothing changes (probed).
             return SetIdentityDkimEnabledResponse()
         await tx.identities.put(caller.scope, name, with_dkim_enabled(identity, req.dkim_enabled))

@@ -35,8 +35,8 @@ WINDOW_MS = 15 * 60 * 1000
 """How far the clocks of caller and service may stand apart (AWS General Reference)."""
 MAX_EXPIRES_S = 604_800
 """A pre-signed request lives a week at most (AWS General Reference)."""
-MAX_ECHO = 256
-"""So much of what the caller sent is repeated in an error."""
+MAX_ECHO = 1024
+"""So much of what the caller sent is repeated in an error: the Authorization header of an SDK as a whole."""
 
 _STAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z", re.ASCII)
 _HTTP_DATE = re.compile(

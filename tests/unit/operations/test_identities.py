@@ -72,6 +72,18 @@ async def test_signing_is_switched_and_an_unknown_domain_refused() -> None:
     assert error.value.message == "Domain other.example.org is not verified for DKIM signing."
 
 
+async def test_an_address_signs_only_where_its_domain_is_set_up() -> None:
+    async with open_ses() as ses:
+        await ses.call("VerifyEmailIdentity", EmailAddress="ann@example.com")
+        await ses.call("SetIdentityDkimEnabled", Identity="ann@example.com", DkimEnabled="false")
+        for address in ("ann@example.com", "ann+x@example.com"):
+            with pytest.raises(InvalidParameterValue, match="Domain example.com is not verified for DKIM signing."):
+                await ses.call("SetIdentityDkimEnabled", Identity=address, DkimEnabled="true")
+        await ses.call("VerifyDomainDkim", Domain="example.com")
+        for address in ("ann@example.com", "ann+x@example.com"):
+            await ses.call("SetIdentityDkimEnabled", Identity=address, DkimEnabled="true")
+
+
 @pytest.mark.parametrize(
     ("operation", "parameters", "answer"),
     [
