@@ -77,6 +77,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "delivery.retry_seconds": [1],
             "local.auto_create": False,
             "local.topics": [TOPIC],
+            "local.streams": ["events"],
         }
         with Server(settings) as server:
             ses = ses_client(server.url)
