@@ -54,14 +54,16 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
         refusal = submitted.refusal(mail)
     if refusal is not None:
         raise InvalidParameterValue(refusal)
-    from_ = _listed(mail.from_)
+    # In this order SES was seen to tell of mistakes; of the fields behind Bcc it is not known.
     source = parse_mailbox(raw.source) if raw.source else None
+    from_ = _listed(mail.from_)
+    named = tuple(map(parse_mailbox, raw.destinations or ()))
+    # Headers are judged also where the envelope does not come from them: on that nodemailer's `verify` relies.
+    addressed = _listed((*mail.to, *mail.cc, *mail.bcc))
     sender, _ = _listed(mail.sender), _listed(mail.reply_to)
     # The null path (``Return-Path: <>``) names nobody who could be verified, or told.
     return_path = _listed([mailbox for mailbox in mail.return_path if mailbox.address])
-    # Headers are judged also where the envelope does not come from them: on that nodemailer's `verify` relies.
-    addressed = _listed((*mail.to, *mail.cc, *mail.bcc))
-    recipients = tuple(map(parse_mailbox, raw.destinations or ())) or addressed
+    recipients = named or addressed
     if not recipients and not mail.has_recipient_header:
         raise InvalidParameterValue("Missing required header 'To'.")
     check_recipient_count(len(recipients))

@@ -93,6 +93,24 @@ async def test_raw_mail_goes_to_its_headers_recipients_or_to_those_named() -> No
     assert second.facts.feedback_to == "bounce@example.com"
 
 
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ({"Source": "x@", "Destinations__member__1": "bob"}, "Missing domain"),
+        ({"Destinations__member__1": "bob@"}, "Missing local name"),
+        ({"Destinations__member__1": "bob@", "RawMessage__Data": "From: a@example.com\r\nTo: b"}, "Missing domain"),
+        ({"RawMessage__Data": "From: a@example.com\r\nReply-To: @c\r\nTo: b@"}, "Missing domain"),
+    ],
+)
+async def test_addresses_of_raw_mail_are_told_of_in_the_order_of_ses(given: dict[str, str], answer: str) -> None:
+    """Probed: Source, From, Destinations, then the other headers."""
+    content = raw(f"{given.get('RawMessage__Data', 'From: @example.com')}\r\n\r\nx")
+    async with open_ses() as ses:
+        with pytest.raises(InvalidParameterValue) as raised:
+            await ses.call("SendRawEmail", **{**given, "RawMessage__Data": content})
+        assert raised.value.message == answer
+
+
 async def test_source_stands_for_a_from_header_that_is_not_there() -> None:
     async with open_ses() as ses:
         await verified(ses)
