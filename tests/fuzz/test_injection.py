@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from tests.support.context import Callers, Ses, open_ses
 
 from posthouse.delivery.prepare import Ingredients, Origin, prepare
+from posthouse.domain.addresses import parse_mailbox
 from posthouse.domain.messages import Draft, MessageFacts, StoredMessage
-from posthouse.mail import headers
-from posthouse.model.errors import ServiceError
+from posthouse.mail import headers, mailboxes
+from posthouse.model.errors import InvalidParameterValue, ServiceError
 
 COMPOSED = {
     *("from", "to", "cc", "reply-to", "subject", "mime-version", "content-type", "content-transfer-encoding", "date"),
@@ -156,3 +157,18 @@ def assert_clean(leaving: bytes, allowed: set[str] | None) -> None:
 
 def parsed(raw: bytes) -> Any:
     return email.message_from_bytes(raw, policy=email.policy.default)
+
+
+PIECES = ["a", "b@c.d", "<a@b.c>", '"q"', '"a b"@c.d', "1.2", *'@"\\<>(),. \tä;:[]\r\n\0']
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8).map("".join))
+@settings(max_examples=2000, deadline=None)
+def test_an_address_that_is_taken_is_the_only_one_that_its_header_is_read_as(text: str) -> None:
+    try:
+        taken = parse_mailbox(text)
+    except InvalidParameterValue:
+        return
+    assert all(" " <= char <= "~" for char in taken.address)
+    written = mailboxes.join([mailboxes.as_given(taken.text)], len("From: "))
+    assert [mailbox.address for mailbox in mailboxes.parse(written)] == [taken.address]
