@@ -584,6 +584,7 @@ class Process:
 
     async def _start_publishing(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.delivery.owner import is_known_dead, own_name
+        from posthouse.publishing.forwarding import FeedbackForwarder
         from posthouse.publishing.settings import PublishingSettings
         from posthouse.publishing.worker import PublishingWorker
 
@@ -597,7 +598,7 @@ class Process:
             topics=ctx.topics,
             streams=ctx.streams,
             metric_sinks=metric_sinks,
-            forward=None,
+            forward=FeedbackForwarder(ctx.stores.messages, ctx.submission, self._config.identities.service_domain),
             jitter=random.SystemRandom().random,
             is_known_dead=is_known_dead,
             metrics=self._metrics,

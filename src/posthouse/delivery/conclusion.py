@@ -10,7 +10,7 @@ from posthouse.delivery.parcel import Job, Parcel
 from posthouse.delivery.prepared import Refused
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.events import Event
-from posthouse.domain.messages import RecipientState
+from posthouse.domain.messages import MessageFacts, RecipientState
 from posthouse.domain.outcomes import (
     Bounced,
     BounceKind,
@@ -44,8 +44,9 @@ class Conclusions:
 
     def refused(self, parcel: Parcel, recipients: Iterable[ClaimedRecipient], refused: Refused) -> Settlement:
         """Nobody gets this message."""
+        facts = parcel.facts
         results = tuple(RecipientResult(r.recipient, RecipientState.REJECTED, refused.reason) for r in recipients)
-        return Settlement(parcel.facts.scope, parcel.facts.message_id, results, self._marked([refused.event]))
+        return Settlement(facts.scope, facts.message_id, results, self._marked([refused.event], facts))
 
     def _judged(self, recipient: ClaimedRecipient, reply: Reply, groups: "_Groups", now_ms: int) -> RecipientResult:
         number = recipient.attempts + 1
@@ -71,19 +72,20 @@ class Conclusions:
     ) -> Settlement:
         facts, prepared = parcel.facts, parcel.prepared
         if prepared is None or not prepared.new or parcel.told:
-            return Settlement(facts.scope, facts.message_id, results, self._marked(told))
+            return Settlement(facts.scope, facts.message_id, results, self._marked(told, facts))
         # With the first settlement of the message, whichever recipients it is about: later ones follow it.
         parcel.told = True
         first = events.send(facts, [r.recipient for r in parcel.recipients], now_ms)
         return Settlement(
-            facts.scope, facts.message_id, results, self._marked([first, *told]), prepared.content or None
+            facts.scope, facts.message_id, results, self._marked([first, *told], facts), prepared.content or None
         )
 
-    def _marked(self, told: list[Event]) -> tuple[Event, ...]:
-        """The events, each with the number of its recipients that the mailbox simulator answers for."""
+    def _marked(self, told: list[Event], facts: MessageFacts) -> tuple[Event, ...]:
+        """The events, each with what keeps it out of statistics: how many of its recipients the mailbox simulator
+        answers for, and whether the mail is the installation's own."""
         counts = [count_simulated(event.recipients, self._simulators) for event in told]
         return tuple(
-            msgspec.structs.replace(event, simulated=count) if count else event
+            msgspec.structs.replace(event, simulated=count, uncounted=facts.system) if count or facts.system else event
             for event, count in zip(told, counts, strict=True)
         )
 

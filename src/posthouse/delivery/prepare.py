@@ -189,7 +189,7 @@ def prepare(of: Ingredients) -> Prepared:
     made = _message(of)
     refuse_test_file(made)
     message = _tracked(made, of)
-    fields = rewrite_head(message.fields, _stamp(facts, of.origin))
+    fields = message.fields if facts.as_is else rewrite_head(message.fields, _stamp(facts, of.origin))
     signatures = sign(fields, message.body, of.keys, facts.accepted_ms // 1000) if of.keys else []
     leaving = assemble(signatures, fields, message.body)
     return Prepared(

@@ -46,6 +46,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The message's: who asks what happened under a set need not read the message."""
     simulated: int = 0
     """How many of its recipients are the mailbox simulator's: told as any other, counted in no statistics."""
+    uncounted: bool = False
+    """About the installation's own mail (`MessageFacts.system`): counted in no statistics either,
+    and suppressing nobody."""
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):

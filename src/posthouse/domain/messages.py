@@ -11,6 +11,9 @@ INBOUND, FEEDBACK = "Inbound", "Feedback"
 """What mail that comes in is accepted as, where an outgoing message has its operation: for somebody here, or, at a
 return path of ours, about a message that we sent."""
 
+FORWARDED = "FeedbackForwarding"
+"""The operation of mail that tells a sender of bounces and complaints."""
+
 
 class Direction(StrEnum):
     OUT = "out"
@@ -105,6 +108,10 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The identity it is from, where the caller named it; another account's by that account's policy."""
     null_sender: bool = False
     """It leaves under ``<>``, so that nothing is ever sent back: a bounce itself (RFC 5321 section 4.5.5)."""
+    system: bool = False
+    """The installation's own mail, kept with the account that it is about: nobody's sending, in no statistics."""
+    as_is: bool = False
+    """Somebody else's mail, handed on: it leaves with the header section that it came with."""
 
     @property
     def identity_scope(self) -> Scope:

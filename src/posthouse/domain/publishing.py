@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from posthouse.domain.configuration_sets import ConfigurationSet, Dimension
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.identities import Identity, Notifications, candidates, key_of
+from posthouse.domain.messages import MessageFacts
 from posthouse.domain.scope import Scope
 
 SUBSCRIBED_AS = {
@@ -154,6 +155,13 @@ def route(
     if may_forward and is_mailed(type, notified[0].identity.notifications if notified else None, bool(targets)):
         targets.append(Forward(event.scope))
     return tuple(dict.fromkeys(targets))
+
+
+def feedback_address(facts: MessageFacts) -> str:
+    """Who is told by mail of what becomes of a message; empty: nobody. Never of what leaves under the null path (RFC
+    5321 section 4.5.5), nor of the installation's own mail: so a bounce of feedback is the end of it."""
+    theirs = facts.operation in SENT_BY_ACCOUNTS and not facts.null_sender and not facts.system
+    return facts.feedback_to if theirs else ""
 
 
 def is_mailed(type: NotificationType, settings: Notifications | None, heard: bool) -> bool:

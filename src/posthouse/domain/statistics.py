@@ -1,7 +1,8 @@
 """What an event counts as in GetSendStatistics and in reputations.
 
 Source: API reference, SendDataPoint; developer guide, "Monitoring your sender reputation": only hard bounces count,
-what the account's own suppression list held back does not, nor does the mailbox simulator.
+what the account's own suppression list held back does not, nor does the mailbox simulator. Mail of the installation
+itself is not the account's sending.
 """
 
 from typing import NamedTuple
@@ -24,7 +25,7 @@ _COLUMN_OF = dict(zip((EventType.SEND, EventType.BOUNCE, EventType.COMPLAINT, Ev
 def counted(event: Event) -> Count | None:
     """None: it counts nowhere."""
     column = _COLUMN_OF.get(event.type)
-    if column is None or not _counts(event):
+    if column is None or event.uncounted or not _counts(event):
         return None
     recipients = max(1, len(event.recipients)) - event.simulated
     return Count(column, recipients) if recipients > 0 else None

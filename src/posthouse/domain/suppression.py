@@ -2,7 +2,8 @@
 
 Source: SES developer guide, "Using the account-level suppression list": a hard bounce or a complaint adds the address;
 mail to it is accepted, charged and not sent, and ends in a bounce (after a complaint: in a complaint) of the sub type
-OnAccountSuppressionList, which counts in no rate. The mailbox simulator's answers add nothing.
+OnAccountSuppressionList, which counts in no rate. The mailbox simulator's answers add nothing, nor does what becomes of
+the installation's own mail: a feedback address that refuses bounces may still be written to.
 """
 
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def suppressed_by(event: Event) -> Iterator[SuppressedAddress]:
 
 
 def _reason(event: Event) -> Reason | None:
-    if event.simulated:
+    if event.simulated or event.uncounted:
         return None
     if event.type is EventType.BOUNCE:
         kind = event.detail.get("kind", {})

@@ -39,8 +39,10 @@ class Head:
     subject: str
     in_reply_to: str = ""
     """Message-ID of the mail that it is about, with angle brackets; empty where it has none."""
-    auto_submitted: bool = True
-    """RFC 3834 section 5: an answer of a machine, which no machine is to answer."""
+    auto_submitted: str = "auto-replied"
+    """RFC 3834 section 5: what a machine sends, and no machine is to answer; empty: it does not say."""
+    more: tuple[tuple[str, str], ...] = ()
+    """Fields of our own, names that are such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def head_fields(head: Head) -> list[bytes]:
         # RFC 3834 section 3.1.5: both, so that it is shown beside what it answers.
         fields += [headers.field(name, head.in_reply_to).raw for name in ("In-Reply-To", "References")]
     if head.auto_submitted:
-        fields.append(b"Auto-Submitted: auto-replied\r\n")
+        fields.append(headers.field("Auto-Submitted", head.auto_submitted).raw)
+    fields += [headers.field(name, value).raw for name, value in head.more]
     return [*fields, b"MIME-Version: 1.0\r\n"]
 
 

@@ -153,7 +153,9 @@ def _bounce(event: Event, seq: int) -> Detail:
         "feedbackId": feedback_id(event, seq),
         "bounceType": kind.get("type", "Undetermined"),
         "bounceSubType": kind.get("subtype", "Undetermined"),
-        "bouncedRecipients": [_recipient(each, ("action", "status", "diagnostic_code")) for each in _recipients(event)],
+        "bouncedRecipients": [
+            _recipient(each, ("action", "status", "diagnostic_code")) for each in recipients_of(event)
+        ],
         "timestamp": timestamp(event.at_ms),
     }
     if detail.get("reporting_mta"):
@@ -166,7 +168,7 @@ def _complaint(event: Event, seq: int) -> Detail:
     told: dict[str, Any] = {
         "feedbackId": feedback_id(event, seq),
         "complaintSubType": detail.get("subtype") or None,
-        "complainedRecipients": [{"emailAddress": each["recipient"]} for each in _recipients(event)],
+        "complainedRecipients": [{"emailAddress": each["recipient"]} for each in recipients_of(event)],
         "timestamp": timestamp(event.at_ms),
     }
     if detail.get("user_agent"):
@@ -183,7 +185,7 @@ def _delivery(event: Event, seq: int) -> Detail:
     return "delivery", {
         "timestamp": timestamp(event.at_ms),
         "processingTimeMillis": detail.get("processing_ms", 0),
-        "recipients": [each["recipient"] for each in _recipients(event)],
+        "recipients": [each["recipient"] for each in recipients_of(event)],
         "smtpResponse": detail.get("smtp_response", ""),
         "reportingMTA": _host(detail.get("reporting_mta", "")),
     }
@@ -235,8 +237,9 @@ def link_tags(event: Event) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _recipients(event: Event) -> list[dict[str, str]]:
-    """Those of the detail that the event is still true for: a store may have left some out since it was made."""
+def recipients_of(event: Event) -> list[dict[str, str]]:
+    """Whom a bounce, complaint or delivery is about, with what is known of each: those of the detail that the event is
+    still true for; a store may have left some out since it was made."""
     listed = event.detail.get("recipients") or ()
     each = [{"recipient": one} if isinstance(one, str) else dict(one) for one in listed]
     if not event.recipients:

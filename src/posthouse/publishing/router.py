@@ -7,7 +7,7 @@ that there was nothing left to do.
 import logging
 from collections.abc import Sequence
 
-from posthouse.domain.publishing import NOTIFIED, SENT_BY_ACCOUNTS, Notified, Target, route, target_key
+from posthouse.domain.publishing import NOTIFIED, Notified, Target, feedback_address, route, target_key
 from posthouse.domain.scope import Scope
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import MessageKey
@@ -72,7 +72,7 @@ async def heard_by(unrouted: Unrouted, records: Facts, *, forwards: bool) -> tup
     event, facts = unrouted.event, unrouted.facts
     name = event.configuration_set
     found = await records.configuration_set(event.scope, name) if name else None
-    if event.type not in NOTIFIED or facts is None:
+    if event.type not in NOTIFIED or facts is None or facts.system:
         return route(event, found)
     address = address_of(facts.source)
     notified = []
@@ -80,7 +80,7 @@ async def heard_by(unrouted: Unrouted, records: Facts, *, forwards: bool) -> tup
         identity = await records.governing(scope, address)
         if identity is not None:
             notified.append(Notified(scope, identity))
-    may_forward = forwards and facts.operation in SENT_BY_ACCOUNTS and bool(facts.feedback_to)
+    may_forward = forwards and bool(feedback_address(facts))
     return route(event, found, notified, may_forward=may_forward)
 
 

@@ -102,7 +102,7 @@ class FeedbackReader:
     ) -> Event:
         event = self._plain(found, original, mail, read, logged)
         simulated = count_simulated(event.recipients, self._simulators)
-        return msgspec.structs.replace(event, simulated=simulated) if simulated else event
+        return msgspec.structs.replace(event, simulated=simulated, uncounted=original.system)
 
     def _plain(
         self,

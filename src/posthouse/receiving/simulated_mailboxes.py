@@ -49,7 +49,7 @@ def _away(facts: MessageFacts, recipient: str, return_path: str) -> bytes:
 
 
 def _complaint(facts: MessageFacts, recipients: Sequence[str], return_path: str, content: bytes) -> bytes:
-    head = Head(from_=recipients[0], to=return_path, subject=f"Complaint about: {facts.subject}", auto_submitted=False)
+    head = Head(from_=recipients[0], to=return_path, subject=f"Complaint about: {facts.subject}", auto_submitted="")
     told = arf.FeedbackReport(
         user_agent=AGENT,
         original_mail_from=return_path,

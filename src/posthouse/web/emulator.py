@@ -8,7 +8,15 @@ from typing import Any
 
 from starlette.responses import Response
 
-from posthouse.domain.messages import ContentKind, Direction, Draft, MessageFacts, StoredMessage, TemplatedDraft
+from posthouse.domain.messages import (
+    FORWARDED,
+    ContentKind,
+    Direction,
+    Draft,
+    MessageFacts,
+    StoredMessage,
+    TemplatedDraft,
+)
 from posthouse.mail import mailboxes
 from posthouse.ports.mailstore import MessageFilter
 from posthouse.web import reading
@@ -46,7 +54,12 @@ async def _wanted(call: Call) -> list[StoredMessage]:
         page = [found] if found is not None and call.may_see(found.facts.scope) else []
     else:
         page = list(await messages.page(call.scope(), MessageFilter(direction=Direction.OUT), "", MAX_MESSAGES))
-    return [each for each in page if each.facts.direction is Direction.OUT and _is_from(each.facts, email)]
+    return [each for each in page if _was_sent(each.facts) and _is_from(each.facts, email)]
+
+
+def _was_sent(facts: MessageFacts) -> bool:
+    """By a caller: what tells him of bounces is in the inbox, and nothing that he has sent."""
+    return facts.direction is Direction.OUT and facts.operation != FORWARDED
 
 
 def _is_from(facts: MessageFacts, email: str) -> bool:
