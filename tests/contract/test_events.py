@@ -125,7 +125,9 @@ async def test_statistics_count_by_quarters_of_an_hour(stores: SqlStores) -> Non
     assert await stores.statistics.scopes(START_MS + 1) == [OURS]
 
 
-async def test_only_hard_bounces_count_and_neither_the_own_list_nor_the_simulator(stores: SqlStores) -> None:
+async def test_only_hard_bounces_count_and_no_list_simulator_or_system_mail(
+    stores: SqlStores,
+) -> None:
     listed = {"kind": {"type": "Permanent", "subtype": "OnAccountSuppressionList"}}
     await stores.events.append(
         [
@@ -136,6 +138,8 @@ async def test_only_hard_bounces_count_and_neither_the_own_list_nor_the_simulato
             counted(4, EventType.BOUNCE, "a@x", detail=listed),
             counted(5, EventType.COMPLAINT, "a@x", detail={"subtype": "OnAccountSuppressionList"}),
             counted(6, EventType.BOUNCE, "a@x", "b@x", detail=HARD),
+            counted(7, EventType.SEND, "a@x", uncounted=True),
+            counted(7, EventType.BOUNCE, "a@x", detail=HARD, uncounted=True),
         ]
     )
     assert await stores.statistics.points(OURS, 0) == [

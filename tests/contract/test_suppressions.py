@@ -33,7 +33,8 @@ async def test_what_is_no_verdict_of_a_mailbox_adds_nobody(stores: SqlStores) ->
     held_back = bounce("again@x.example", subtype="OnAccountSuppressionList")
     simulator = msgspec.structs.replace(bounce("bounce@simulator.amazonses.com"), simulated=1)
     delivered = Event(scope=OURS, message_id="m3", type=EventType.DELIVERY, at_ms=NOW_MS, recipients=("ok@x.example",))
-    await stores.events.append([soft, held_back, simulator, delivered])
+    system = msgspec.structs.replace(bounce("orders@x.example"), uncounted=True)
+    await stores.events.append([soft, held_back, simulator, delivered, system])
     assert await stores.suppressions.page(OURS, "", 10) == []
 
 

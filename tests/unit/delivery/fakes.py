@@ -56,7 +56,7 @@ class FakeWakeups:
         return self.events[-1]
 
 
-def facts(message_id: str, accepted_ms: int = 1_700_000_000_000) -> MessageFacts:
+def facts(message_id: str, accepted_ms: int = 1_700_000_000_000, system: bool = False) -> MessageFacts:
     return MessageFacts(
         scope=SCOPE,
         message_id=message_id,
@@ -69,6 +69,7 @@ def facts(message_id: str, accepted_ms: int = 1_700_000_000_000) -> MessageFacts
         subject="hello",
         size=len(CONTENT),
         content_kind=ContentKind.RAW,
+        system=system,
     )
 
 
@@ -105,9 +106,9 @@ class FakeQueue:
         """So many settles fail first."""
         self.changed = asyncio.Event()
 
-    def add(self, message_id: str, *recipients: str, content: bytes = CONTENT) -> None:
+    def add(self, message_id: str, *recipients: str, content: bytes = CONTENT, system: bool = False) -> None:
         now_ms = self.clock.now_ms()
-        self.facts[message_id] = facts(message_id, now_ms)
+        self.facts[message_id] = facts(message_id, now_ms, system)
         self.content[message_id] = content
         for recipient in recipients:
             self.rows[message_id, recipient] = Row(message_id, recipient, now_ms)

@@ -62,6 +62,16 @@ async def test_the_simulator_answers_and_no_server_hears_of_it() -> None:
     assert {event.recipients: event.simulated for event in delivered} == {(boxes[0],): 1, ("real@ex.net",): 0}
 
 
+async def test_events_of_the_installations_own_mail_are_told_apart() -> None:
+    async with Delivering(settings(routing=ROUTING)) as d:
+        d.network.server()
+        d.queue.add("m1", "real@ex.net")
+        d.queue.add("m2", "bounce@simulator.amazonses.com", system=True)
+        await d.queue.until(d.queue.all_final)
+    marked = {(event.message_id, event.type.value): event.uncounted for event in d.queue.events}
+    assert marked == {("m1", "Send"): False, ("m1", "Delivery"): False, ("m2", "Send"): True, ("m2", "Bounce"): True}
+
+
 async def test_simulated_mailboxes_write_back_after_the_outcome_is_written() -> None:
     told: list[tuple[list[str], bool]] = []
     done = asyncio.Event()

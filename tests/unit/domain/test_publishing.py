@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from tests.contract.values import message
 
 from posthouse.domain.configuration_sets import ConfigurationSet, Dimension, EventDestination
 from posthouse.domain.events import Event, EventType
@@ -20,6 +21,7 @@ from posthouse.domain.publishing import (
     SetDestination,
     Target,
     backoff_ms,
+    feedback_address,
     governing_identity,
     identity_endpoint,
     read_target_key,
@@ -128,6 +130,54 @@ def test_owner_and_sender_both_hear_and_the_owners_settings_say_whether_it_is_ma
     ]
 
 
+def test_the_owners_forwarding_mails_the_sender_whatever_he_has_set_himself() -> None:
+    owner = Notified(THEIRS, identity())
+    quiet = {"bounce_topic": TOPIC, "complaint_topic": TOPIC, "forwarding": False}
+    delegate = Notified(OURS, identity("orders@shop.example", **quiet))
+    assert names(route(happened(EventType.BOUNCE), None, [owner, delegate], may_forward=True)) == [
+        "identity:111111111111:us-east-1:orders@shop.example:Bounce",
+        "forward:111111111111:us-east-1",
+    ]
+
+
+def test_a_channel_of_either_side_is_enough_where_the_owner_does_not_forward() -> None:
+    owner = Notified(THEIRS, identity(forwarding=False))
+    for delegates, heard in (
+        ({}, ["forward:111111111111:us-east-1"]),
+        ({"bounce_topic": TOPIC}, ["identity:111111111111:us-east-1:orders@shop.example:Bounce"]),
+        # Of another type: nobody would hear of this bounce.
+        ({"complaint_topic": TOPIC}, ["forward:111111111111:us-east-1"]),
+    ):
+        delegate = Notified(OURS, identity("orders@shop.example", forwarding=False, **delegates))
+        assert names(route(happened(EventType.BOUNCE), None, [owner, delegate], may_forward=True)) == heard
+
+
+@pytest.mark.parametrize(
+    ("destinations", "mailed"),
+    [
+        ([destination("d", "bounce")], False),
+        ([destination("d", "bounce", enabled=False)], True),
+        ([destination("d", "complaint", "send", "delivery")], True),
+        ([], True),
+    ],
+)
+def test_an_event_destination_counts_as_a_channel_while_it_hears_of_this(
+    destinations: list[EventDestination], mailed: bool
+) -> None:
+    silent = [Notified(OURS, identity(forwarding=False))]
+    targets = route(happened(EventType.BOUNCE), a_set(*destinations), silent, may_forward=True)
+    assert (Forward(OURS) in targets) is mailed
+
+
+def test_with_both_topics_and_forwarding_off_nothing_is_mailed() -> None:
+    quiet = identity(bounce_topic=TOPIC, complaint_topic=TOPIC, forwarding=False)
+    for type in (EventType.BOUNCE, EventType.COMPLAINT):
+        assert Forward(OURS) not in route(happened(type), None, [Notified(OURS, quiet)], may_forward=True)
+    with_forwarding = identity(bounce_topic=TOPIC, complaint_topic=TOPIC)
+    for type in (EventType.BOUNCE, EventType.COMPLAINT):
+        assert Forward(OURS) in route(happened(type), None, [Notified(OURS, with_forwarding)], may_forward=True)
+
+
 def test_the_most_specific_verified_identity_governs() -> None:
     address, sub, domain = identity("a@sub.shop.example"), identity("sub.shop.example"), identity()
     known = {each.name: each for each in (address, sub, domain)}
@@ -202,3 +252,24 @@ def test_a_key_leads_where_the_identity_says_now() -> None:
 def test_waits_double_from_a_second_to_five_minutes() -> None:
     assert [backoff_ms(n, 0.0) // 1000 for n in (0, 1, 2, 3, 9, 10, 10**6)] == [1, 1, 2, 4, 256, 300, 300]
     assert backoff_ms(2, 1.0) == 1500
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "back@shop.example"),
+        *[
+            ({"operation": name}, "back@shop.example")
+            for name in ("SendRawEmail", "SMTP", "SendBulkTemplatedEmail", "SendCustomVerificationEmail")
+        ],
+        ({"operation": "SendBounce"}, ""),
+        ({"operation": "FeedbackForwarding"}, ""),
+        ({"null_sender": True}, ""),
+        ({"system": True}, ""),
+        ({"feedback_to": ""}, ""),
+    ],
+)
+def test_only_what_an_account_sent_is_told_of_by_mail(changes: dict[str, object], told: str) -> None:
+    facts = message(1).facts
+    facts = msgspec.structs.replace(facts, feedback_to="back@shop.example")
+    assert feedback_address(msgspec.structs.replace(facts, **changes)) == told

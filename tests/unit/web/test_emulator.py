@@ -3,6 +3,8 @@
 from tests.unit.web.asgi_client import Client
 from tests.unit.web.conftest import House
 
+from posthouse.domain.messages import FORWARDED
+
 RAW = "From: a@b.example\r\nSubject: Grüße\r\n\r\nhi\r\n".encode()
 
 
@@ -27,6 +29,13 @@ async def test_sent_messages_have_the_customary_shape_oldest_first(house: House,
         "Source": "a@b.example",
         "RawData": RAW.decode(),
     }
+
+
+async def test_feedback_is_nothing_that_somebody_sent(house: House, client: Client) -> None:
+    sent = await house.send(RAW)
+    feedback = await house.send(RAW, operation=FORWARDED, system=True)
+    assert [each["Id"] for each in (await client.get("/_aws/ses")).json["messages"]] == [sent]
+    assert (await client.get(f"/_aws/ses?id={feedback}")).json["messages"] == []
 
 
 async def test_id_and_email_narrow_the_list(house: House, client: Client) -> None:
