@@ -19,6 +19,8 @@ from tests.support.reports import sample
 from tests.support.sdk import ses_client
 from tests.support.server import Server
 
+from posthouse.mail import dsn
+
 ORIGIN = "us-east-1.posthouse.test"
 """Where return paths are: in DNS the other side would find our MX there; here it is told so."""
 INCOMING = (
@@ -31,11 +33,11 @@ class World:
     server: Server
     postfix: Postfix
 
-    def send(self, *to: str, key: str = "posthouse") -> str:
+    def send(self, *to: str, key: str = "posthouse", source: str = "orders@sender.example") -> str:
         ses = ses_client(self.server.url, key=key)
-        ses.verify_domain_identity(Domain="sender.example")
+        ses.verify_domain_identity(Domain=source.partition("@")[2])
         answer = ses.send_email(
-            Source="Shop <orders@sender.example>",
+            Source=f"Shop <{source}>",
             Destination={"ToAddresses": list(to)},
             Message={"Subject": {"Data": "Order 7741"}, "Body": {"Text": {"Data": "shipped"}}},
         )
@@ -80,13 +82,16 @@ class World:
 def world() -> Iterator[World]:
     port, inbound = free_port(), free_port()
     here, there = f"127.0.0.1:{inbound}", f"127.0.0.1:{port}"
-    routes = {"example.net": there, "example.org": there, "shop.example": here, ORIGIN: here}
+    # Who sends has his own mail here, and the world's reports with it; or at the other side.
+    routes = {"example.net": there, "example.org": there, "shop.example": here, "sender.example": here, ORIGIN: here}
+    routes["own.example"] = here
     server = Server({"delivery.mode": "direct", "delivery.routes": routes, "smtp.inbound_listen": here})
     server.inbound = inbound
     # Postfix takes mail for late@example.net and learns afterwards, from us, that nobody of that name is there.
     ours = f"smtp:[127.0.0.1]:{inbound}"
     transports = f"{{late@example.net = {ours}}}, {{{ORIGIN} = {ours}}}"
-    with Postfix(port=port, more=f"transport_maps = inline:{{{transports}}}\n") as postfix, server:
+    answers = {"gone@example.net": "550 5.1.1 no such user here"}
+    with Postfix(answers, port=port, more=f"transport_maps = inline:{{{transports}}}\n") as postfix, server:
         yield World(server, postfix)
 
 
@@ -219,3 +224,38 @@ def test_what_one_account_bounces_the_other_reads_as_a_late_bounce(world: World)
     assert bounce["detail"]["kind"] == {"type": "Transient", "subtype": "MailboxFull"}
     assert bounce["recipients"] == ["orders@shop.example"]
     assert bounce["detail"]["reporting_mta"] == f"inbound-smtp.{ORIGIN}"
+
+
+def test_a_refusal_comes_to_the_sender_by_mail(world: World) -> None:
+    message_id = world.send("gone@example.net", "fine@example.net", source="sales@example.org")
+    raw = world.mail_to("sales@example.org")
+    assert world.return_path(raw) == ""
+    mail = cast(EmailMessage, email.message_from_bytes(raw, policy=email.policy.default))
+    assert (mail["From"], mail["To"]) == ("MAILER-DAEMON@posthouse.test", "sales@example.org")
+    assert mail["Subject"] == "Delivery Status Notification (Failure)"
+    assert mail["X-Posthouse-Message-ID"] == message_id
+    text, status, returned = mail.iter_parts()
+    assert "gone@example.net" in cast(EmailMessage, text).get_content()
+    message, recipient = cast(list[EmailMessage], status.get_payload())
+    assert message["Reporting-MTA"] == "dns; mx.posthouse.test"
+    assert recipient["Final-Recipient"] == "rfc822; gone@example.net"
+    assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")
+    assert recipient["Diagnostic-Code"].startswith("smtp; 550 5.1.1 <gone@example.net>: Recipient address rejected")
+    assert "Subject: Order 7741" in cast(EmailMessage, returned).get_content()
+    report = dsn.read(raw)
+    assert report is not None
+    assert [each.addresses for each in report.status.recipients] == [("gone@example.net",)]
+    assert report.status.recipients[0].remote_mta.startswith("dns; ")
+
+
+def test_feedback_that_comes_in_here_goes_no_further(world: World) -> None:
+    message_id = world.send("gone@example.net", source="desk@own.example")
+    recipient = "/messages?recipient=desk@own.example"
+    incoming = world.wait(lambda: world.server.admin(f"{recipient}&direction=in")["messages"])
+    [outgoing] = world.server.admin(f"{recipient}&direction=out")["messages"]
+    assert [(each["operation"], each["source"]) for each in incoming] == [("Inbound", "")]
+    assert outgoing["operation"] == "FeedbackForwarding"
+    world.wait_event(incoming[0]["message_id"], "Received")
+    assert world.server.wait_queue_empty(10)
+    assert len(world.events(message_id, "Bounce")) == 1
+    assert len(world.server.admin(recipient)["messages"]) == 2, "one leaves, one comes in"
