@@ -792,13 +792,16 @@ def _signing(config: Config, stores: Stores) -> "tuple[KeyRing, SetOptions, Orig
     from posthouse.delivery.prepare import Origin
     from posthouse.delivery.set_options import SetOptions
     from posthouse.delivery.tracking import TrackingLinks
+    from posthouse.delivery.unsubscribing import UnsubscribeLinks
 
     identities = config.identities
     key_ring = KeyRing(stores.records, identities.service_domain, identities.service_signature)
     # Without a web door of our own and without http.public_url nobody could follow a link.
-    tracks = config.tracking.enabled and config.http.public_url
-    links = TrackingLinks(_tracking_tokens(config), config.http.public_url) if tracks else None
-    return key_ring, SetOptions(stores.records), Origin(identities.service_domain, _outgoing_ip(config), links)
+    tokens, public_url = _tracking_tokens(config), config.http.public_url
+    links = TrackingLinks(tokens, public_url) if config.tracking.enabled and public_url else None
+    ways_out = UnsubscribeLinks(tokens, public_url) if public_url else None
+    origin = Origin(identities.service_domain, _outgoing_ip(config), links, ways_out)
+    return key_ring, SetOptions(stores.records), origin
 
 
 def _tracking_tokens(config: Config) -> "TrackingTokens":

@@ -129,6 +129,7 @@ async def test_only_hard_bounces_count_and_no_list_simulator_or_system_mail(
     stores: SqlStores,
 ) -> None:
     listed = {"kind": {"type": "Permanent", "subtype": "OnAccountSuppressionList"}}
+    left = {"kind": {"type": "Permanent", "subtype": "UnsubscribedRecipient"}}
     await stores.events.append(
         [
             counted(1, EventType.SEND, "a@x", "success@simulator.amazonses.com", simulated=1),
@@ -138,6 +139,7 @@ async def test_only_hard_bounces_count_and_no_list_simulator_or_system_mail(
             counted(4, EventType.BOUNCE, "a@x", detail=listed),
             counted(5, EventType.COMPLAINT, "a@x", detail={"subtype": "OnAccountSuppressionList"}),
             counted(6, EventType.BOUNCE, "a@x", "b@x", detail=HARD),
+            counted(4, EventType.BOUNCE, "a@x", detail=left),
             counted(7, EventType.SEND, "a@x", uncounted=True),
             counted(7, EventType.BOUNCE, "a@x", detail=HARD, uncounted=True),
         ]

@@ -16,7 +16,7 @@ from posthouse.domain.messages import MessageFacts, domain_of
 from posthouse.domain.outcomes import Notice, Reply
 from posthouse.domain.routing import KEPT
 from posthouse.domain.simulator import reply_of
-from posthouse.domain.suppression import Reason, reply_for
+from posthouse.domain.suppression import HAS_LEFT, Reason, reply_for
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedRecipient, Settlement
 from posthouse.wire.smtp_transaction import Envelope
@@ -73,10 +73,10 @@ class Destinations:
 
     def send(self, parcel: Parcel, prepared: Prepared, recipients: list[ClaimedRecipient]) -> None:
         """Every recipient ends in a settlement."""
-        held_back = [recipient for recipient in recipients if recipient.suppressed]
-        if held_back and self._settings.holds_back:
+        held_back = [recipient for recipient in recipients if self._is_held_back(recipient)]
+        if held_back:
             self._hold_back(Job(parcel, prepared, tuple(held_back)))
-            recipients = [recipient for recipient in recipients if not recipient.suppressed]
+            recipients = [recipient for recipient in recipients if not self._is_held_back(recipient)]
             if not recipients:
                 return
         routing = self._settings.routing
@@ -104,9 +104,15 @@ class Destinations:
             destination = self._by_name[name] = Destination(name, self._settings, self, self._now_s)
         destination.put(job)
 
+    def _is_held_back(self, recipient: ClaimedRecipient) -> bool:
+        return recipient.unsubscribed or bool(recipient.suppressed and self._settings.holds_back)
+
     def _hold_back(self, job: Job) -> None:
         now_ms = self._clock.now_ms()
-        replies = {each.recipient: reply_for(Reason(each.suppressed)) for each in job.recipients}
+        replies = {
+            each.recipient: HAS_LEFT if each.unsubscribed else reply_for(Reason(each.suppressed))
+            for each in job.recipients
+        }
         self.conclude(job, Attempt(now_ms, now_ms, dict(replies)))
 
     def _simulate(self, job: Job) -> None:

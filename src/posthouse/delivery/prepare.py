@@ -1,5 +1,5 @@
-"""What leaves: composed or edited, checked for malware, tracked, stamped, signed. Once per message; the same message
-gives the same bytes.
+"""What leaves: composed or edited, checked for malware, tracked, given a way out of its list, stamped, signed. Once per
+message; the same message gives the same bytes.
 
 Source: SES developer guide, "Header fields": what is added, replaced and removed. Everything here is a function of
 the stored message, the keys and the configuration set, so that a crash between preparing and settling makes the same
@@ -26,6 +26,7 @@ from posthouse.delivery.prepared import Postponed, Prepared, Refused
 from posthouse.delivery.return_paths import ReturnPaths
 from posthouse.delivery.set_options import SetOptions
 from posthouse.delivery.tracking import TrackingLinks
+from posthouse.delivery.unsubscribing import UnsubscribeLinks
 from posthouse.domain.configuration_sets import ConfigurationSet
 from posthouse.domain.messages import ContentKind, Draft, MessageFacts, TemplatedDraft, Text
 from posthouse.domain.templates import RenderingFailure, TemplateContent, no_such_template, render
@@ -35,6 +36,7 @@ from posthouse.mail.headers import Field, Message, read
 from posthouse.mail.outgoing import Stamp, assemble, crlf, date_value, rewrite_head
 from posthouse.mail.seven_bit import fit_for_smtp, needs_fitting, to_seven_bit
 from posthouse.mail.tracking import rewrite
+from posthouse.mail.unsubscribe import with_way_out
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMessage
 from posthouse.ports.scanners import VirusScanner
@@ -53,6 +55,8 @@ class Origin:
     """Shown in X-SES-Outgoing."""
     tracking: TrackingLinks | None = None
     """Where tracked links lead; None: nothing is tracked (``tracking.enabled``)."""
+    unsubscribing: UnsubscribeLinks | None = None
+    """Where the way out of mailing lists leads; None: nobody could follow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ def prepare(of: Ingredients) -> Prepared:
     facts = of.facts
     made = _message(of)
     refuse_test_file(made)
-    message = _tracked(made, of)
+    message = _with_way_out(_tracked(made, of), of)
     fields = message.fields if facts.as_is else rewrite_head(message.fields, _stamp(facts, of.origin))
     signatures = sign(fields, message.body, of.keys, facts.accepted_ms // 1000) if of.keys else []
     leaving = assemble(signatures, fields, message.body)
@@ -251,6 +255,12 @@ def _tracked(message: Message, of: Ingredients) -> Message:
     tracking = of.origin.tracking
     plan = tracking.plan(of.facts, of.sent_by) if tracking is not None else None
     return message if plan is None else rewrite(message, plan) or message
+
+
+def _with_way_out(message: Message, of: Ingredients) -> Message:
+    """After tracking: to leave a list is no click to be counted."""
+    url = of.origin.unsubscribing.link(of.facts) if of.origin.unsubscribing is not None else ""
+    return with_way_out(message, url) if url else message
 
 
 def _stamp(facts: MessageFacts, origin: Origin) -> Stamp:

@@ -2,7 +2,7 @@
 
 Source: SES developer guide, "Contents of event data": the event types and what each tells. A row says what happened
 in our own words; publishing/ turns it into the JSON of a destination. `DELIVERY_DELAY` is written for the timeline of
-a message (version 1 of the API cannot subscribe to it).
+a message (version 1 of the API cannot subscribe to it), and so is `SUBSCRIPTION`.
 """
 
 from enum import StrEnum
@@ -30,6 +30,8 @@ class EventType(StrEnum):
     """An operator took the recipient out of the queue: a final state of its own (not an SES event)."""
     BOUNCE_SENT = "BounceSent"
     """Mail that came in was bounced by us (not an SES event; told of both mails)."""
+    SUBSCRIPTION = "Subscription"
+    """A recipient has left a mailing list (domain/mailing_lists)."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

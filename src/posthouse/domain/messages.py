@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from posthouse.domain.mailing_lists import MailingList
 from posthouse.domain.scope import Scope
 
 INBOUND, FEEDBACK = "Inbound", "Feedback"
@@ -110,6 +111,8 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """It leaves under ``<>``, so that nothing is ever sent back: a bounce itself (RFC 5321 section 4.5.5)."""
     system: bool = False
     """The installation's own mail, kept with the account that it is about: nobody's sending, in no statistics."""
+    mailing_list: MailingList | None = None
+    """That the caller named: who has left it gets nothing."""
     as_is: bool = False
     """Somebody else's mail, handed on: it leaves with the header section that it came with."""
 

@@ -1,14 +1,14 @@
 """What an event counts as in GetSendStatistics and in reputations.
 
 Source: API reference, SendDataPoint; developer guide, "Monitoring your sender reputation": only hard bounces count,
-what the account's own suppression list held back does not, nor does the mailbox simulator. Mail of the installation
-itself is not the account's sending.
+what the account's own suppression list held back does not, nor does who has left a list, nor the mailbox simulator.
+Mail of the installation itself is not the account's sending.
 """
 
 from typing import NamedTuple
 
 from posthouse.domain.events import Event, EventType
-from posthouse.domain.suppression import ON_LIST
+from posthouse.domain.suppression import ON_LIST, UNSUBSCRIBED
 
 
 class Count(NamedTuple):
@@ -34,5 +34,5 @@ def counted(event: Event) -> Count | None:
 def _counts(event: Event) -> bool:
     if event.type is EventType.BOUNCE:
         kind = event.detail.get("kind", {})
-        return bool(kind.get("type") == "Permanent" and kind.get("subtype") != ON_LIST)
+        return bool(kind.get("type") == "Permanent" and kind.get("subtype") not in (ON_LIST, UNSUBSCRIBED))
     return not (event.type is EventType.COMPLAINT and event.detail.get("subtype") == ON_LIST)

@@ -15,8 +15,9 @@ from posthouse.domain.events import Event, EventType
 from posthouse.domain.outcomes import BounceKind, NotSent
 
 ON_LIST = "OnAccountSuppressionList"
+UNSUBSCRIBED = "UnsubscribedRecipient"
 # An address that was not written to has told nothing new.
-_NOT_ASKED = frozenset({ON_LIST, "Suppressed"})
+_NOT_ASKED = frozenset({ON_LIST, UNSUBSCRIBED, "Suppressed"})
 
 
 class Reason(StrEnum):
@@ -49,6 +50,13 @@ _TEXT = (
 )
 _BOUNCED = NotSent(BounceKind("Permanent", ON_LIST), _TEXT)
 _COMPLAINED = NotSent(BounceKind("Permanent", ON_LIST), _TEXT, complaint=True)
+
+
+HAS_LEFT = NotSent(
+    BounceKind("Permanent", UNSUBSCRIBED),
+    "Amazon SES did not send the message to this address because the recipient has unsubscribed from the list.",
+)
+"""In the place of an answer, for who has left the list that a message is for (domain/mailing_lists)."""
 
 
 def suppressed_by(event: Event) -> Iterator[SuppressedAddress]:

@@ -92,7 +92,7 @@ def rewrite(message: Message, plan: Plan) -> Message | None:
         rewritten = put_back(raw, page.part, page.html, _in_order(edits)) if edits else None
         if rewritten is not None:
             changed.append(rewritten)
-    return _put_together(raw, message.fields, changed) if changed else None
+    return put_together(raw, message.fields, changed) if changed else None
 
 
 def _in_order(edits: list[Edit]) -> list[Edit]:
@@ -111,7 +111,8 @@ def _html_parts(raw: bytes, fields: list[Field]) -> Iterator[Part]:
             yield part
 
 
-def _put_together(raw: bytes, fields: list[Field], changed: Sequence[Rewritten]) -> Message:
+def put_together(raw: bytes, fields: list[Field], changed: Sequence[Rewritten]) -> Message:
+    """The message with those parts in the places of the old ones, in their order."""
     pieces: list[bytes] = []
     at = 2
     for each in changed:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # The format is part of the purpose: one that changes gets a new number, and old links their old reader.
 _OPEN, _CLICK = b"posthouse: a mail was opened, 1", b"posthouse: a link was followed, 1"
+_LEAVE = b"posthouse: a list is left, 1"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{24,16384}\Z")
 _MESSAGE_ID = re.compile(
     r"([0-9a-f]{16})-([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})-000000\Z"
@@ -50,6 +51,15 @@ class TrackedLink(msgspec.Struct, frozen=True, kw_only=True):
     """Of ``ses:tags``."""
 
 
+class WayOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What an unsubscribe link says: whose mail it stands in, and who leaves what by it."""
+
+    mail: TrackedMail
+    list_name: str
+    topic: str
+    address: str
+
+
 class _Packed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """As it travels: short, since each byte makes a link longer by a third more."""
 
@@ -62,8 +72,19 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     tags: tuple[tuple[str, str], ...] = ()
 
 
+class _PackedWayOut(msgspec.Struct, frozen=True, array_like=True):
+    message_id: bytes
+    account: str
+    region: str
+    configuration_set: str
+    list_name: str
+    topic: str
+    address: str
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Packed).decode
+_decode_way_out = msgspec.msgpack.Decoder(_PackedWayOut).decode
 T = TypeVar("T")
 
 
@@ -90,20 +111,34 @@ class TrackingTokens:
 
     def read_opened(self, token: str) -> TrackedMail | None:
         """None for every text but exactly what `opened` wrote."""
-        packed = self._unseal(_OPEN, token)
+        packed = self._unseal(_OPEN, token, _decode)
         return _mail(packed) if packed is not None else None
 
     def read_clicked(self, token: str) -> TrackedLink | None:
         """None for every text but exactly what `clicked` wrote."""
-        packed = self._unseal(_CLICK, token)
+        packed = self._unseal(_CLICK, token, _decode)
         if packed is None:
             return None
         return TrackedLink(mail=_mail(packed), number=packed.number, url=packed.url, tags=packed.tags)
 
-    def _seal(self, purpose: bytes, packed: _Packed) -> str:
+    def leaving(self, way_out: WayOut) -> str:
+        mail, out = way_out.mail, way_out
+        packed = _PackedWayOut(
+            _pack(mail.message_id), *mail.scope, mail.configuration_set, out.list_name, out.topic, out.address
+        )
+        return self._seal(_LEAVE, packed)
+
+    def read_leaving(self, token: str) -> WayOut | None:
+        """None for every text but exactly what `leaving` wrote."""
+        packed = self._unseal(_LEAVE, token, _decode_way_out)
+        if packed is None:
+            return None
+        return WayOut(mail=_mail(packed), list_name=packed.list_name, topic=packed.topic, address=packed.address)
+
+    def _seal(self, purpose: bytes, packed: _Packed | _PackedWayOut) -> str:
         return _written(self._siv().encrypt(_encode(packed), [purpose]))
 
-    def _unseal(self, purpose: bytes, token: str) -> _Packed | None:
+    def _unseal(self, purpose: bytes, token: str, decode: Callable[[bytes], T]) -> T | None:
         from cryptography.exceptions import InvalidTag
 
         # 4n+1 characters are the writing of nothing; the decoder would raise.
@@ -114,7 +149,7 @@ class TrackingTokens:
         if _written(sealed) != token:
             return None
         try:
-            return _decode(self._siv().decrypt(sealed, [purpose]))
+            return decode(self._siv().decrypt(sealed, [purpose]))
         except InvalidTag:
             return None
 
@@ -137,7 +172,7 @@ def _pack(message_id: str) -> bytes:
     return bytes.fromhex(message_id[: -len("-000000")].replace("-", ""))
 
 
-def _mail(packed: _Packed) -> TrackedMail:
+def _mail(packed: _Packed | _PackedWayOut) -> TrackedMail:
     h = packed.message_id.hex()
     message_id = f"{h[:16]}-{h[16:24]}-{h[24:28]}-{h[28:32]}-{h[32:36]}-{h[36:]}-000000"
     return TrackedMail(

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from posthouse.domain.events import Event, EventType, LoggedEvent
+from posthouse.domain.mailing_lists import Unsubscription
 from posthouse.domain.messages import Direction, MessageFacts, NewMessage, RecipientState, StoredMessage
 from posthouse.domain.quotas import Refusal, SendingLimits
 from posthouse.domain.scope import Scope
@@ -48,6 +49,8 @@ class ClaimedRecipient:
     queued_ms: int
     suppressed: str = ""
     """Why it is on the account's suppression list (`domain.suppression.Reason`); empty: it is not."""
+    unsubscribed: bool = False
+    """He has left the mailing list that the message is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,22 @@ class Suppressions(Protocol):
 
     async def expire(self, before_ms: int) -> int:
         """Takes off, in every scope, what was put on before; how many."""
+        ...
+
+
+class Unsubscriptions(Protocol):
+    """Who has left a mailing list; claims tell of whom a message must not be sent to."""
+
+    async def add(self, scope: Scope, left: Unsubscription, event: Event) -> bool:
+        """Durable, with its event; EVENTS follows. False, and nothing written, where he had left it before."""
+        ...
+
+    async def page(self, scope: Scope, name: str, after: str, limit: int) -> Sequence[Unsubscription]:
+        """Of one list, by topic and address; `after` is ``topic address`` of the last one seen."""
+        ...
+
+    async def remove(self, scope: Scope, name: str, topic: str, address: str) -> bool:
+        """True where he had left it."""
         ...
 
 

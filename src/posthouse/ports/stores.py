@@ -4,7 +4,16 @@ from typing import Protocol
 
 from posthouse.ports.call_rates import CallRates
 from posthouse.ports.credentials import CredentialStore
-from posthouse.ports.mailstore import EventLog, Inbox, Messages, Queue, Statistics, Submissions, Suppressions
+from posthouse.ports.mailstore import (
+    EventLog,
+    Inbox,
+    Messages,
+    Queue,
+    Statistics,
+    Submissions,
+    Suppressions,
+    Unsubscriptions,
+)
 from posthouse.ports.metric_series import MetricSeriesStore
 from posthouse.ports.publications import Publications
 from posthouse.ports.records import RecordStore
@@ -44,6 +53,8 @@ class Stores(Protocol):
     def statistics(self) -> Statistics: ...
     @property
     def suppressions(self) -> Suppressions: ...
+    @property
+    def unsubscriptions(self) -> Unsubscriptions: ...
     @property
     def publications(self) -> Publications: ...
     @property

@@ -29,6 +29,7 @@ from posthouse.stores.submissions import SqlSubmissions
 from posthouse.stores.subscriptions import SqlSubscriptions
 from posthouse.stores.suppressions import SqlSuppressions
 from posthouse.stores.topics import SqlTopics
+from posthouse.stores.unsubscriptions import SqlUnsubscriptions
 
 SQLITE_FILE = "posthouse.db"
 # How long a change of records by another node may stay unseen where its wake-up got lost.
@@ -67,6 +68,7 @@ class SqlStores:
         self.events = SqlEventLog(database, wakeups)
         self.statistics = SqlStatistics(database)
         self.suppressions = SqlSuppressions(database)
+        self.unsubscriptions = SqlUnsubscriptions(database, wakeups)
         self.publications = SqlPublications(database, blobs, wakeups)
         self.metric_series = SqlMetricSeries(database)
         self.topics = SqlTopics(database, wakeups)

@@ -22,6 +22,7 @@ from posthouse.stores.contents import KEY, Content
 from posthouse.stores.database import Database, Row, Session, padded, placeholders
 from posthouse.stores.events import write_events
 from posthouse.stores.group_commit import GroupCommit
+from posthouse.stores.unsubscriptions import who_has_left
 
 # A message whose content cannot be read is set aside for so long, that it does not hold up the others.
 SET_ASIDE_MS = 60 * 60 * 1000
@@ -55,10 +56,13 @@ SETTLE = (
     f" WHERE {STILL_QUEUED} AND recipient = ? RETURNING CAST(? AS BIGINT)"
 )
 
+FOR_A_LIST = '"mailing_list":{'
+"""Stands in the facts of such a message; else they need not be read while the database waits."""
+
 log = logging.getLogger(__name__)
 _facts = msgspec.json.Decoder(MessageFacts)
 _Key = tuple[str, str, str]
-_Claimed = tuple[Sequence[Row], Sequence[Row]]
+_Claimed = tuple[Sequence[Row], Sequence[Row], set[tuple[_Key, str]]]
 _Member = tuple[Settlement, Content | None]
 
 
@@ -79,20 +83,24 @@ class SqlQueue:
             await _free_expired(session, now_ms)
             rows = await _lease(session, owner, now_ms, limit, padded(tuple(sorted(excluding))))
             if not rows:
-                return (), ()
+                return (), (), set()
             await session.run(KEEP_UNTIL, (owner, now_ms + lease_ms))
             # In the same transaction: what was leased and not told would stay leased as long as its owner lives.
-            return rows, await session.rows_of_many(LOAD, list(dict.fromkeys(tuple(row[:3]) for row in rows)))
+            loaded = await session.rows_of_many(LOAD, list(dict.fromkeys(tuple(row[:3]) for row in rows)))
+            return rows, loaded, await _who_has_left(session, rows, loaded)
 
-        leased, loaded = await self._database.write(lease, durable=False)
-        return await self._claimed(leased, {tuple(row[:3]): row for row in loaded}, now_ms)
+        leased, loaded, left = await self._database.write(lease, durable=False)
+        return await self._claimed(leased, {tuple(row[:3]): row for row in loaded}, left, now_ms)
 
-    async def _claimed(self, leased: Sequence[Row], loaded: dict[_Key, Row], now_ms: int) -> Sequence[ClaimedMessage]:
+    async def _claimed(
+        self, leased: Sequence[Row], loaded: dict[_Key, Row], left: Collection[tuple[_Key, str]], now_ms: int
+    ) -> Sequence[ClaimedMessage]:
         """The messages of leased rows, in the order of their first due recipient."""
         recipients: dict[_Key, list[ClaimedRecipient]] = {}
         for account, region, message_id, recipient, attempts, queued_ms, _, suppressed in sorted(leased, key=_due_ms):
-            one = ClaimedRecipient(recipient, attempts, queued_ms, suppressed or "")
-            recipients.setdefault((account, region, message_id), []).append(one)
+            key = (account, region, message_id)
+            one = ClaimedRecipient(recipient, attempts, queued_ms, suppressed or "", (key, recipient) in left)
+            recipients.setdefault(key, []).append(one)
         messages = []
         for key, those in recipients.items():
             facts, blob, data, sent_blob, sent_data = loaded[key][3:]
@@ -223,6 +231,13 @@ class SqlQueue:
 
     async def close(self) -> None:
         await self._settling.close()
+
+
+async def _who_has_left(session: Session, leased: Sequence[Row], loaded: Sequence[Row]) -> set[tuple[_Key, str]]:
+    """Those of the recipients that have left the list that their message is for; hardly any message is for one."""
+    lists = {tuple(row[:3]): _facts.decode(row[3]).mailing_list for row in loaded if FOR_A_LIST in row[3]}
+    asked = [(key, found, row[3]) for row in leased if (found := lists.get(key := tuple(row[:3]))) is not None]
+    return await who_has_left(session, asked) if asked else set()
 
 
 def _due_ms(leased: Row) -> int:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from posthouse.domain.accounts import in_sandbox, limits_of
 from posthouse.domain.addresses import Mailbox
 from posthouse.domain.configuration_sets import check_may_send
+from posthouse.domain.mailing_lists import MailingList
 from posthouse.domain.message_ids import outgoing_id
 from posthouse.domain.messages import ContentKind, Direction, MessageFacts, NewMessage
 from posthouse.domain.scope import Caller, Scope
@@ -40,6 +43,7 @@ class Submission:
     arns: tuple[str, ...] = ()
     """ARN of the identity that each of `senders` is to be sent from, or an empty text; no element at all where, as
     mostly, none is named."""
+    mailing_list: MailingList | None = None
     null_sender: bool = False
     """To leave under ``<>``: a bounce."""
 
@@ -87,6 +91,10 @@ async def accept(submission: Submission, ctx: SubmissionContext) -> str:
 
 def _message(submission: Submission, source_arn: str, ctx: SubmissionContext) -> NewMessage:
     scope, now_ms = submission.caller.scope, ctx.clock.now_ms()
+    recipients = tuple(dict.fromkeys(mailbox.address for mailbox in submission.recipients))
+    mailing_list = submission.mailing_list
+    if mailing_list is not None and len(recipients) == 1:
+        mailing_list = msgspec.structs.replace(mailing_list, reader=recipients[0])
     facts = MessageFacts(
         scope=scope,
         message_id=outgoing_id(scope.region, now_ms, ctx.random(16)),
@@ -107,6 +115,6 @@ def _message(submission: Submission, source_arn: str, ctx: SubmissionContext) ->
         tls=submission.tls,
         source_arn=source_arn,
         null_sender=submission.null_sender,
+        mailing_list=mailing_list,
     )
-    recipients = tuple(dict.fromkeys(mailbox.address for mailbox in submission.recipients))
     return NewMessage(facts, recipients, submission.content)

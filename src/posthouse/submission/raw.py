@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posthouse.domain.addresses import MAX_ADDRESS_LENGTH, Mailbox, check_address, parse_mailbox
+from posthouse.domain.mailing_lists import read_options
 from posthouse.domain.messages import ContentKind
 from posthouse.domain.scope import Caller
 from posthouse.domain.sending import check_recipient_count, check_size
@@ -54,6 +55,7 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
         refusal = submitted.refusal(mail)
     if refusal is not None:
         raise InvalidParameterValue(refusal)
+    mailing_list = None if mail.list_management_options is None else read_options(mail.list_management_options)
     # In this order SES was seen to tell of mistakes; of the fields behind Bcc it is not known.
     source = parse_mailbox(raw.source) if raw.source else None
     from_ = _listed(mail.from_)
@@ -86,6 +88,7 @@ async def submit_raw(raw: RawSubmission, ctx: SubmissionContext) -> str:
             tags=tags,
             helo=raw.helo,
             tls=raw.tls,
+            mailing_list=mailing_list,
             arns=_arns(raw, mail, len(from_), len(sources), len(sender), len(return_path)),
         ),
         ctx,

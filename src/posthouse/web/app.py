@@ -1,8 +1,8 @@
 """The web door as assembly sees it: one ASGI application that costs nothing until somebody looks.
 
-Health, metrics and tracked links are answered without a framework: probes and readers of mail ask often, and a process
-that nobody browses should neither load nor keep what pages need (0.3 s and some 15 MB). The rest is loaded at the first
-request for it, in a thread, so that callers of the SES API beside it do not wait.
+Health, metrics and the links of mails are answered without a framework: probes and readers of mail ask often, and a
+process that nobody browses should neither load nor keep what pages need (0.3 s and some 15 MB). The rest is loaded at
+the first request for it, in a thread, so that callers of the SES API beside it do not wait.
 """
 
 import asyncio
@@ -14,18 +14,23 @@ from posthouse.web.context import WebContext
 
 
 def build_app(ctx: WebContext) -> App:
-    """Everything of contract §4 but ``POST /``: health, metrics, tracked links, admin API, ``/_aws/ses``, console."""
+    """Everything of contract §4 but ``POST /``: health, metrics, links of mails, admin API, ``/_aws/ses``, console."""
     loading = asyncio.Lock()
     site: App | None = None
     tracking: App | None = None
+    unsubscribing: App | None = None
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal site, tracking
+        nonlocal site, tracking, unsubscribing
         if scope["type"] != "http":
             return
         if scope["path"].startswith("/t/"):
             tracking = tracking or _load_tracking(ctx)
             await tracking(scope, receive, send)
+            return
+        if scope["path"].startswith("/u/"):
+            unsubscribing = unsubscribing or _load_unsubscribing(ctx)
+            await unsubscribing(scope, receive, send)
             return
         probe = _PROBES.get(scope["path"])
         if probe is not None:
@@ -43,6 +48,12 @@ def _load_tracking(ctx: WebContext) -> App:
     from posthouse.web.tracking import TrackingDoor
 
     return TrackingDoor(ctx)
+
+
+def _load_unsubscribing(ctx: WebContext) -> App:
+    from posthouse.web.unsubscribe import UnsubscribeDoor
+
+    return UnsubscribeDoor(ctx)
 
 
 def _load() -> Callable[[WebContext], App]:

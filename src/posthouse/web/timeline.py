@@ -204,6 +204,12 @@ def _bounce_sent(event: Event, signers: Sequence[str]) -> Step:
     return _step(event, PLAIN, "Bounced to its sender", f"For {names}." if names else "", more)
 
 
+def _unsubscribed(event: Event, signers: Sequence[str]) -> Step:
+    """Keys: domain/mailing_lists."""
+    more = [("List", _word(event.detail, "list")), ("Topic", _word(event.detail, "topic"))]
+    return _step(event, PLAIN, "Unsubscribed", "", more)
+
+
 def _seen(title: str) -> "Teller":
     """An opening or a click (keys: web/tracking)."""
 
@@ -248,6 +254,7 @@ _TELL: dict[EventType, Teller] = {
     EventType.CLICK: _seen("Link followed"),
     EventType.RECEIVED: _received,
     EventType.BOUNCE_SENT: _bounce_sent,
+    EventType.SUBSCRIPTION: _unsubscribed,
     EventType.DROPPED: _told(BAD, "Dropped by an operator"),
 }
 

@@ -426,6 +426,24 @@ class SuppressionList(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
+class Unsubscription(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that has left a mailing list."""
+
+    address: str
+    topic: str | None
+    """The topic that was left; null: the list as a whole."""
+    since: Moment
+    message_id: str
+    """The message whose link was followed."""
+
+
+class UnsubscriptionList(msgspec.Struct, frozen=True, kw_only=True):
+    """By topic and address, of one list of one account in one region."""
+
+    unsubscriptions: list[Unsubscription]
+    next: str | None
+
+
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic of the embedded stand-in for SNS."""
 

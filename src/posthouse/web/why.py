@@ -20,6 +20,7 @@ _TROUBLE = (
 _SUBTYPES = {
     "NoEmail": "the address does not exist there",
     "Suppressed": "the address is on the suppression list",
+    "UnsubscribedRecipient": "the recipient has unsubscribed from the list",
     "MailboxFull": "the mailbox is full",
     "MessageTooLarge": "the message is too large for it",
     "ContentRejected": "the content was refused",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from tests.unit.delivery.fakes import Delivering, FakeQueue, FakeWakeups, LoopClock, settings
 
@@ -18,9 +19,9 @@ ROUTING = RoutingTable("direct", {"*": Hop("192.0.2.1", 25)}, None, SIMULATORS)
 class ListedQueue(FakeQueue):
     """Its claims tell that some addresses are on the suppression list."""
 
-    def __init__(self, listed: dict[str, str]) -> None:
+    def __init__(self, listed: dict[str, str], left: Collection[str] = ()) -> None:
         super().__init__(LoopClock(), FakeWakeups())
-        self.listed = listed
+        self.listed, self.left = listed, left
 
     async def claim(
         self, owner: str, now_ms: int, lease_ms: int, limit: int, excluding: Collection[str] = ()
@@ -29,16 +30,16 @@ class ListedQueue(FakeQueue):
         return [
             ClaimedMessage(
                 message.facts,
-                tuple(_with(recipient, self.listed.get(recipient.recipient, "")) for recipient in message.recipients),
+                tuple(map(self._told, message.recipients)),
                 message.content,
                 message.sent,
             )
             for message in claimed
         ]
 
-
-def _with(recipient: ClaimedRecipient, suppressed: str) -> ClaimedRecipient:
-    return ClaimedRecipient(recipient.recipient, recipient.attempts, recipient.queued_ms, suppressed)
+    def _told(self, each: ClaimedRecipient) -> ClaimedRecipient:
+        reason = self.listed.get(each.recipient, "")
+        return replace(each, suppressed=reason, unsubscribed=each.recipient in self.left)
 
 
 async def test_the_simulator_answers_and_no_server_hears_of_it() -> None:
@@ -127,3 +128,15 @@ async def test_an_operator_may_do_without_the_suppression_list() -> None:
         d.queue.add("m1", "bounced@ex.net")
         await d.queue.until(d.queue.all_final)
     assert d.queue.states() == {"bounced@ex.net": RecipientState.DELIVERED}
+
+
+async def test_who_has_left_the_list_gets_nothing_whatever_the_operator_does_without() -> None:
+    queue = ListedQueue({"both@ex.net": "COMPLAINT"}, left=("left@ex.net", "both@ex.net"))
+    async with Delivering(settings(holds_back=False), queue=queue, clock=queue.clock) as d:
+        server = d.network.server()
+        d.queue.add("m1", "left@ex.net", "both@ex.net", "fine@ex.net")
+        await d.queue.until(d.queue.all_final)
+    assert len(server.taken) == 1
+    [bounce] = [event for event in d.queue.events if event.type == "Bounce"]
+    assert set(bounce.recipients) == {"left@ex.net", "both@ex.net"}
+    assert bounce.detail["kind"] == {"type": "Permanent", "subtype": "UnsubscribedRecipient"}

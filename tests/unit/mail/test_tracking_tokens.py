@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from posthouse.domain.message_ids import outgoing_id
 from posthouse.domain.scope import Scope
-from posthouse.mail.tracking_tokens import TrackedLink, TrackedMail, TrackingTokens, may_be_tracked
+from posthouse.mail.tracking_tokens import TrackedLink, TrackedMail, TrackingTokens, WayOut, may_be_tracked
 
 TOKENS = TrackingTokens(lambda: b"k" * 32)
 ID = outgoing_id("eu-west-1", 1_714_641_330_256, bytes(range(16)))
@@ -17,12 +17,14 @@ MAIL = TrackedMail(scope=Scope("111122223333", "eu-west-1"), message_id=ID, conf
 LINK = TrackedLink(
     mail=MAIL, number=3, url="https://shop.example/track?o=7741&c=2", tags=(("position", "footer"), ("v", "b"))
 )
+WAY_OUT = WayOut(mail=MAIL, list_name="news", topic="", address="dana@mail.example")
 ALPHABET = string.ascii_letters + string.digits + "-_"
 
 
 def test_what_was_written_is_read() -> None:
     assert TOKENS.read_opened(TOKENS.opened(MAIL)) == MAIL
     assert TOKENS.read_clicked(TOKENS.clicked(LINK)) == LINK
+    assert TOKENS.read_leaving(TOKENS.leaving(WAY_OUT)) == WAY_OUT
     assert MAIL.accepted_ms == 1_714_641_330_256
 
 
@@ -43,6 +45,10 @@ def test_tokens_are_short_and_tell_nothing() -> None:
 def test_a_token_is_good_for_one_purpose() -> None:
     assert TOKENS.read_clicked(TOKENS.opened(MAIL)) is None
     assert TOKENS.read_opened(TOKENS.clicked(LINK)) is None
+    assert TOKENS.read_leaving(TOKENS.clicked(LINK)) is None
+    assert TOKENS.read_leaving(TOKENS.opened(MAIL)) is None
+    assert TOKENS.read_clicked(TOKENS.leaving(WAY_OUT)) is None
+    assert TOKENS.read_opened(TOKENS.leaving(WAY_OUT)) is None
 
 
 def test_a_token_of_another_installation_is_none() -> None:

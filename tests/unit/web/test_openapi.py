@@ -64,7 +64,7 @@ async def test_answers_fit_their_schemas(house: House, client: Client, described
     last = await house.stores.events.last_seq()
     publications = house.stores.publications
     assert await publications.route(0, last, [Routed(forward, HOME, last, MessageKey(HOME, message_id))], 0)
-    named = {"message_id": message_id, "arn": "topic", "name": "thing", "destination": forward}
+    named = {"message_id": message_id, "arn": "topic", "name": "thing", "list": "news", "destination": forward}
     for endpoint in ADMIN:
         if endpoint.method != "GET" or endpoint.answer is None:
             continue
