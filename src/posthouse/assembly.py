@@ -564,14 +564,17 @@ class Process:
     async def _start_identity_watch(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.adapters.resolver import DnsResolver
         from posthouse.upkeep.identities import IdentityWatch
+        from posthouse.upkeep.owner_mail import OwnerMail
 
+        owner, service_domain = self._config.accounts.owner_email, self._config.identities.service_domain
         watch = IdentityWatch(
             ctx.stores.records,
             DnsResolver(self._config.dns.resolvers, ctx.clock, keep=False),
             ctx.clock,
-            service_domain=self._config.identities.service_domain,
+            service_domain=service_domain,
             recheck_s=self._config.identities.recheck_seconds,
             jitter=random.SystemRandom(),
+            tell=OwnerMail(owner, service_domain, ctx.submission).tell if owner else None,
         )
         watching = asyncio.get_running_loop().create_task(watch.run())
         watching.add_done_callback(self._end_when_broken)

@@ -147,6 +147,7 @@ ADDRESSES = Kind(
     "a list of IP addresses",
     lambda raw: tuple(str(ipaddress.ip_address(_text(item))) for item in _items(raw)),
 )
+MAILBOX = Kind("an e-mail address", lambda raw: _matching(raw, rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@{_DOMAIN}"))
 NETWORKS = Kind(
     "a list of IP addresses and networks like 10.0.0.0/8",
     lambda raw: tuple(str(ipaddress.ip_network(_text(item))) for item in _items(raw)),
@@ -250,6 +251,9 @@ class Accounts:
     )
     max_send_rate: float | None = setting(
         number(-1, 1e9), None, "recipients per second; -1: no limit; not set: 1000, in production 14, its sandbox 1"
+    )
+    owner_email: str | None = setting(
+        MAILBOX, None, "who is mailed when DNS verifies or loses a domain, its DKIM or MAIL FROM; not set: nobody"
     )
     api_rate_limit: float = setting(number(0, 1e6), 0, "calls per second of each rate-limited operation; 0: any", 1)
 

@@ -90,6 +90,36 @@ def _story(dns: DnsServer) -> None:
             assert "MAIL FROM of example.com (account 123456789012, us-east-1): TemporaryFailure" in server.log
 
 
+async def test_the_owner_is_mailed_that_a_domain_is_verified() -> None:
+    async with DnsServer(negative_ttl_s=0) as dns:
+        await asyncio.to_thread(_owners_story, dns)
+
+
+def _owners_story(dns: DnsServer) -> None:
+    owner = "ops@house.example"
+    settings = {
+        "identities.auto_verify": False,
+        "identities.recheck_seconds": 1,
+        "dns.resolvers": dns.address,
+        "accounts.owner_email": owner,
+        "processes.engines": 2,
+    }
+    with Server(settings) as server:
+        token = ses_client(server.url).verify_domain_identity(Domain="example.com")["VerificationToken"]
+        dns.add("_amazonses.example.com", "TXT", f'"{token}"')
+
+        def mails() -> list[Any]:
+            found: list[Any] = server.admin(f"/messages?recipient={owner}")["messages"]
+            return found
+
+        wait_until(lambda: bool(mails()), 10, "mailed")
+        assert server.wait_queue_empty(10)
+        [told] = mails()
+        assert told["subject"] == "Domain Verification SUCCESS for example.com in region us-east-1"
+        assert told["source"] == "Posthouse <no-reply@posthouse.test>"
+        assert ses_client(server.url).get_send_statistics()["SendDataPoints"] == []
+
+
 def _publish_proofs(dns: DnsServer, token: str, tokens: list[str]) -> None:
     dns.add("_amazonses.example.com", "TXT", '"an older one"', f'"{token}"')
     for each in tokens:

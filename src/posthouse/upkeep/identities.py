@@ -9,7 +9,7 @@ would make every process forget what it keeps of records (`RecordStore.version`)
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from posthouse.domain.dns_proof import (
     Seen,
@@ -25,6 +25,7 @@ from posthouse.domain.dns_proof import (
     watched,
 )
 from posthouse.domain.identities import Identity
+from posthouse.domain.identity_news import News, news
 from posthouse.domain.scope import Scope
 from posthouse.domain.verification import as_of, overdue
 from posthouse.ports.clock import Clock
@@ -55,10 +56,13 @@ class IdentityWatch:
         service_domain: str,
         recheck_s: float,
         jitter: random.Random,
+        tell: Callable[[Scope, News], Awaitable[None]] | None = None,
     ) -> None:
-        """`resolver` should keep no answers: what was just published shall be seen by the next look."""
+        """`resolver` should keep no answers: what was just published shall be seen by the next look. `tell` hears of
+        each change once, from whoever made it."""
         self._records, self._resolver, self._clock = records, resolver, clock
         self._service_domain, self._recheck_s, self._jitter = service_domain, recheck_s, jitter
+        self._tell = tell
         self._settled_ms = min(recheck_s * 1000 * SETTLED_FACTOR, SETTLED_MAX_MS)
         self._version = -1
         self._watched: list[tuple[Scope, Identity]] = []
@@ -135,7 +139,10 @@ class IdentityWatch:
             if changed == current:
                 return
             await tx.identities.put(scope, identity.name, changed)
-        _tell(scope, current, changed)
+        _log(scope, current, changed)
+        if self._tell is not None:
+            for found in news(as_of(current, now_ms), changed):
+                await self._tell(scope, found)
 
     # -- looking
 
@@ -216,7 +223,7 @@ def _holds(texts: Sequence[str] | NoSuchName | LookupFailed, wanted: str) -> Sig
     return Sighting.FOUND if wanted in texts else Sighting.MISSING
 
 
-def _tell(scope: Scope, before: Identity, after: Identity) -> None:
+def _log(scope: Scope, before: Identity, after: Identity) -> None:
     for what, one, other in (
         ("verification", before.status, after.status),
         ("DKIM", before.dkim.status, after.dkim.status),

@@ -57,6 +57,10 @@ def test_a_map_in_the_environment_is_json() -> None:
             "local.topics = 'bounces': allowed is a list of ARNs of standard SNS topics",
         ),
         ({"SMTP__LISTEN": "127.0.0.1:1"}, "smtp.listen: unknown key (did you mean http.listen?)"),
+        (
+            {"ACCOUNTS__OWNER_EMAIL": "Ops <ops@house.example>"},
+            "accounts.owner_email = 'Ops <ops@house.example>': allowed is an e-mail address",
+        ),
         ({"DNS__RESOLVERS": "dns.example"}, "dns.resolvers = 'dns.example': allowed is a list of ip[:port]"),
         (
             {"HTTP__PUBLIC_URL": "https://b\u00fccher.example"},

@@ -1,6 +1,7 @@
 """Watching DNS for what proves identities: what is asked, when, and what is written."""
 
 import asyncio
+import dataclasses
 import logging
 import random
 from collections import Counter
@@ -13,9 +14,11 @@ from tests.support.context import Callers, Ses, open_ses
 from posthouse.domain.dns_proof import GRACE_MS
 from posthouse.domain.identities import Identity, MailFrom, Status
 from posthouse.domain.scope import Scope
+from posthouse.ports.mailstore import MessageFilter
 from posthouse.ports.resolver import LookupFailed, MailExchanger, NoSuchName
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.upkeep.identities import CONCURRENCY, IdentityWatch
+from posthouse.upkeep.owner_mail import OWNER_MAIL, OwnerMail
 
 ANN = Callers.ANN.scope
 FEEDBACK = "feedback-smtp.us-east-1.posthouse.test"
@@ -57,7 +60,7 @@ class Zone:
         raise AssertionError("nobody asks for addresses here")
 
 
-def watch_of(ses: Ses, zone: Zone, recheck_s: float = 60) -> IdentityWatch:
+def watch_of(ses: Ses, zone: Zone, recheck_s: float = 60, owner: str = "") -> IdentityWatch:
     return IdentityWatch(
         ses.ctx.stores.records,
         zone,
@@ -65,6 +68,7 @@ def watch_of(ses: Ses, zone: Zone, recheck_s: float = 60) -> IdentityWatch:
         service_domain="posthouse.test",
         recheck_s=recheck_s,
         jitter=random.Random(3),
+        tell=OwnerMail(owner, "posthouse.test", ses.ctx.submission).tell if owner else None,
     )
 
 
@@ -355,3 +359,56 @@ async def test_a_database_that_goes_away_in_the_middle_of_a_round_ends_it(monkey
         with pytest.raises(StoreUnavailable):
             await watch.look()
         assert len(zone.asked) <= 4 * CONCURRENCY
+
+
+async def test_the_owner_is_mailed_each_change_once_whoever_makes_it() -> None:
+    owner = "ops@house.example"
+    async with open_ses(auto_verify=False) as ses:
+        token = (await ses.call("VerifyDomainIdentity", Domain="example.com")).verification_token
+        zone = Zone()
+        watches = [watch_of(ses, zone, owner=owner) for _ in range(2)]
+
+        async def subjects() -> list[str]:
+            for watch in watches * 2:
+                await watch.look()
+            page = await ses.ctx.stores.messages.page(ANN, MessageFilter(recipient=owner), "", 10)
+            assert all(each.facts.operation == OWNER_MAIL and each.facts.system for each in page)
+            return [each.facts.subject for each in reversed(page)]
+
+        assert await subjects() == []
+        zone.records["_amazonses.example.com", "TXT"] = (token,)
+        told = ["Domain Verification SUCCESS for example.com in region us-east-1"]
+        assert await subjects() == told
+        zone.records.clear()
+        ses.clock.at_ms += 60 * 60 * 1000 * 2
+        told.append("Amazon SES Domain Verification REVOCATION WARNING for example.com in region us-east-1")
+        assert await subjects() == told
+        ses.clock.at_ms += GRACE_MS
+        told.append("Amazon SES Domain Verification REVOCATION for example.com in region us-east-1")
+        assert await subjects() == told
+        assert await subjects() == told
+
+
+async def test_a_change_that_cannot_be_mailed_is_made_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_ses(auto_verify=False) as ses:
+        token = (await ses.call("VerifyDomainIdentity", Domain="example.com")).verification_token
+        zone = Zone()
+        zone.records["_amazonses.example.com", "TXT"] = (token,)
+
+        class Full:
+            async def add(self, *args: object) -> None:
+                raise StoreUnavailable("disk full")
+
+        submission = dataclasses.replace(ses.ctx.submission, submissions=Full())  # type: ignore[arg-type]
+        watch = IdentityWatch(
+            ses.ctx.stores.records,
+            zone,
+            ses.clock,
+            service_domain="posthouse.test",
+            recheck_s=60,
+            jitter=random.Random(3),
+            tell=OwnerMail("ops@house.example", "posthouse.test", submission).tell,
+        )
+        await watch.look()
+        assert (await kept(ses)).status is Status.SUCCESS
+    assert "Domain Verification SUCCESS for example.com in region us-east-1" in caplog.text
