@@ -17,6 +17,7 @@ from posthouse.domain.scope import Scope
 from posthouse.mail import headers, mime, outgoing, tracking, transfer
 from posthouse.mail.tracking import Plan, Target
 from posthouse.mail.tracking_tokens import TrackedLink, TrackedMail, TrackingTokens
+from posthouse.mail.unsubscribe import with_way_out
 
 ROUNDS = int(os.environ.get("POSTHOUSE_FUZZ_ROUNDS", "3000"))
 LONG = LINK + "x-_Y" * 50
@@ -97,3 +98,17 @@ def test_no_edit_of_a_token_is_a_token(seed: int) -> None:
         )
         assert edited == token or TOKENS.read_clicked(edited) is None
         assert TOKENS.read_opened(edited) is None
+
+
+def test_any_mail_may_get_a_way_out() -> None:
+    rnd = random.Random(8)
+    pieces = [*MAIL_PIECES, *HTML_PIECES, *MORE, b"{{amazonSESUnsubscribeUrl}}"]
+    for _ in range(ROUNDS // 3):
+        raw = outgoing.crlf(b"".join(rnd.choices(pieces, k=rnd.randint(1, 40))))
+        message = headers.read(raw)
+        linked = with_way_out(message, "https://mail.example.org/u/abc")
+        own = [field for field in message.fields if field.key.startswith(b"list-unsubscribe")]
+        added = [field for field in linked.fields if field.key.startswith(b"list-unsubscribe")]
+        assert len(added) == (len(own) or 2)
+        if b"amazonSESUnsubscribeUrl" not in raw:
+            assert linked.body == message.body

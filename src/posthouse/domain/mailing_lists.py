@@ -14,8 +14,9 @@ from posthouse.domain.events import Event, EventType
 from posthouse.domain.scope import Scope
 from posthouse.model.errors import InvalidParameterValue
 
-# API reference (v2) of CreateContactList and Topic: letters, digits, underscores and dashes.
-_OPTIONS = re.compile(r"([A-Za-z0-9_-]{1,64})[ \t]*(?:;[ \t]*topic[ \t]*=[ \t]*([A-Za-z0-9_-]{1,64})[ \t]*)?;?\Z")
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+"""API reference (v2) of CreateContactList and Topic."""
+_OPTIONS = re.compile(rf"({_NAME})[ \t]*(?:;[ \t]*topic[ \t]*=[ \t]*({_NAME})[ \t]*)?;?\Z")
 MAX_OPTIONS = 400
 """Characters of the header that are looked at."""
 
@@ -49,6 +50,11 @@ def read_options(text: str) -> MailingList:
     if found is None:
         raise InvalidParameterValue("Invalid value of header 'X-SES-LIST-MANAGEMENT-OPTIONS'.")
     return MailingList(found[1], found[2] or "")
+
+
+def is_list_name(text: str) -> bool:
+    """Of a list or a topic."""
+    return re.fullmatch(_NAME, text) is not None
 
 
 def binding_topics(topic: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from posthouse.domain.mailing_lists import Unsubscription
+from posthouse.domain.mailing_lists import Unsubscription, is_list_name
 from posthouse.web import views
 from posthouse.web.answers import json_answer
 from posthouse.web.call import Call
@@ -19,7 +19,10 @@ REMOVING = (Param("topic", text(), "The topic that he left; none: the list as a 
 
 
 async def list_unsubscribed(call: Call) -> Response:
+    """A list that nobody has left is empty. Raises Problem (404) for what is no name of one."""
     limit, name = call.query["limit"], call.request.path_params["list"]
+    if not is_list_name(name):
+        raise Problem(404, "There is no list of such a name.")
     found = await call.ctx.stores.unsubscriptions.page(call.one_scope(), name, call.query["after"], limit + 1)
     last = found[limit - 1] if len(found) > limit else None
     return json_answer(
@@ -40,6 +43,7 @@ async def remove_unsubscription(call: Call) -> Response:
     """Raises Problem (404) for an address that has not left it."""
     given, topic = call.request.path_params, call.query["topic"]
     unsubscriptions = call.ctx.stores.unsubscriptions
-    if not await unsubscriptions.remove(call.one_scope(), given["list"], topic, given["address"]):
+    known = is_list_name(given["list"]) and (not topic or is_list_name(topic))
+    if not known or not await unsubscriptions.remove(call.one_scope(), given["list"], topic, given["address"]):
         raise Problem(404, "This address has not left the list, or not this topic of it.")
     return Response(status_code=204)

@@ -307,6 +307,7 @@ ADMIN = (
         "Addresses that have left a mailing list.",
         admin_unsubscriptions.LISTING,
         views.UnsubscriptionList,
+        errors=(404,),
     ),
     Endpoint(
         "DELETE",

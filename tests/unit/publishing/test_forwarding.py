@@ -273,6 +273,16 @@ async def test_other_regions_have_senders_of_their_own(house: House) -> None:
     assert facts.scope.region == "eu-west-1"
 
 
+async def test_who_sent_by_anothers_leave_is_told_in_his_own_account(house: House) -> None:
+    owner = Scope("210987654321", "us-east-1")
+    await house.add_identity(scope=owner)
+    arn = "arn:aws:ses:us-east-1:210987654321:identity/shop.example"
+    sent = await house.send(1, "", source_arn=arn, feedback_to="back@delegate.example")
+    [(facts, content)] = await told(house, house.event(sent, EventType.BOUNCE, "", **HARD))
+    assert facts.scope == SCOPE
+    assert read(content)["To"] == "back@delegate.example"
+
+
 # -- whom nobody writes to
 
 

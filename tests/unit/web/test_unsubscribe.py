@@ -104,6 +104,8 @@ async def test_an_operator_sees_who_left_and_takes_him_in_again(house: House) ->
     rest = (await client.get(f"{at}?after={first['next'].replace(' ', '%20')}")).json
     assert ([each["address"] for each in rest["unsubscriptions"]], rest["next"]) == (["b@x.example"], None)
     assert (await client.get(f"{at}?region=eu-west-1")).json["unsubscriptions"] == []
+    assert (await client.get("/api/v1/unsubscriptions/two%20words")).status == 404
+    assert (await client.request("DELETE", f"{at}/a@x.example?topic=two%20words")).status == 404
     assert (await client.request("DELETE", f"{at}/A@x.example?topic=offers")).status == 204
     assert (await client.request("DELETE", f"{at}/a@x.example?topic=offers")).status == 404
     assert await left(house) == [("", "a@x.example"), ("offers", "b@x.example")]
