@@ -406,6 +406,7 @@ class Process:
                 default_scope=Scope(config.auth.account_id, DEFAULT_REGION),
                 account_defaults=ctx.defaults,
                 service_domain=config.identities.service_domain,
+                forwards=True,
                 public_hosts=frozenset({urlsplit(config.http.public_url).hostname or ""}),
                 http_endpoint=config.http.public_url,
                 smtp_endpoint=str(next(iter(config.smtp.submission_listen), "")),
