@@ -121,7 +121,7 @@ class Postfix:
         shutil.rmtree(self._dir, ignore_errors=True)
 
     def start(self) -> None:
-        done = subprocess.run(["postfix", "-c", self._dir / "etc", "start"], capture_output=True, text=True)
+        done = self._postfix("start")
         try:
             wait_for_port(self.port, 20)
         except TimeoutError:
@@ -129,7 +129,12 @@ class Postfix:
             raise AssertionError(f"{done.stderr}\n{log.read_text() if log.exists() else ''}") from None
 
     def stop(self) -> None:
-        subprocess.run(["postfix", "-c", self._dir / "etc", "stop"], capture_output=True)
+        self._postfix("stop")
+
+    def _postfix(self, verb: str) -> "subprocess.CompletedProcess[str]":
+        # Its scripts wait for ever for a master that hangs.
+        words = ["postfix", "-c", self._dir / "etc", verb]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60)
 
     @property
     def log(self) -> str:
