@@ -67,7 +67,7 @@ docs: $(VENV)/.dev ## writes the generated reference pages
 	@$(BIN)/python tools/generate_model.py && $(BIN)/python tools/generate_docs.py
 
 lock: $(VENV)/.dev ## pins every package by hash
-	@for f in runtime dev; do $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	@for f in runtime dev s3_encryption_client; do $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --no-header --universal --python-version 3.11 --upgrade requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## removes the environment and caches, never your data

@@ -1,9 +1,13 @@
 """The embedded stand-in for Lambda: a function is an HTTP URL, called with the event as its body.
 
 Source: SES developer guide, "Invoke Lambda function action"; the request's header is Lambda's own (AWS Lambda API
-reference, Invoke). A status other than 2xx says that the function ended in an error.
+reference, Invoke). A status other than 2xx says that the function ended in an error; so does the answer of Lambda's
+runtime interface emulator (``http://.../2015-03-31/functions/function/invocations``, in every AWS base image), whose
+status is 200 then too: its body is the error (AWS Lambda developer guide, "Function error").
 """
 
+import json
+import re
 from collections.abc import Mapping
 
 from posthouse.ports.functions import (
@@ -21,6 +25,7 @@ from posthouse.ports.http_calls import HttpAnswer, HttpCalls, HttpFailed, HttpRe
 HANDOVER_S = 10.0
 """For a function that is not waited for: until it has taken the event."""
 MAX_ANSWER = 64 * 1024
+_EMULATOR = re.compile(r"https?://[^/?#]+/2015-03-31/functions/[^/?#]+/invocations/?\Z")
 
 
 class LocalFunctions:
@@ -50,9 +55,11 @@ class LocalFunctions:
         outcome = await self._calls.post(url, event, headers, ANSWER_S if wait else HANDOVER_S, MAX_ANSWER)
         match outcome:
             case HttpAnswer(status=status, body=body):
-                if 200 <= status < 300:
-                    return Answered(body if wait else b"")
-                return FunctionBroke(f"{url} answered {status}")
+                if not 200 <= status < 300:
+                    return FunctionBroke(f"{url} answered {status}")
+                if _EMULATOR.match(url) and (error := _error(body)):
+                    return FunctionBroke(error)
+                return Answered(body if wait else b"")
             case HttpRefused(reason=reason):
                 return CallFailed(reason)
             case HttpFailed(reason=reason, timed_out=timed_out):
@@ -65,4 +72,16 @@ class LocalFunctions:
         return self._urls.get(function_arn) or self._urls.get(name)
 
     async def close(self) -> None:
-        """The client is closed by who opened it."""
+        if self._calls is not None:
+            await self._calls.close()
+
+
+def _error(body: bytes) -> str:
+    """The error of a function that ended in one; empty where it did not."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(told, dict) or not {"errorType", "errorMessage"} <= told.keys():
+        return ""
+    return f"{told['errorType']}: {told['errorMessage']}"[:500]

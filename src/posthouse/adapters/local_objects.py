@@ -9,11 +9,12 @@ below their bucket's directory. Metadata lies beside the object in a hidden file
 import asyncio
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from posthouse.adapters.durable_files import make_directory, sync, write_whole
+from posthouse.domain.safe_names import spelled
 from posthouse.ports.objects import MAX_KEY_BYTES, BucketUnknown, PutOutcome, Taken, WriteFailed
 
 MAX_PART = 180
@@ -21,9 +22,6 @@ MAX_PART = 180
 
 # As S3 has them, and the capitals and underscores that its oldest buckets have.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]\Z")
-_PLAIN = re.compile(rb"[A-Za-z0-9!$&'()+,;=@_~ .-]")
-_DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\.|\Z)", re.IGNORECASE)
-
 log = logging.getLogger("posthouse.objects")
 
 
@@ -56,29 +54,19 @@ class LocalObjects:
             return BucketUnknown()
         path = home.joinpath(*parts)
         try:
-            _make_directory(path.parent)
+            make_directory(path.parent)
             if metadata:
                 # First: an object that is there has all that belongs to it.
                 self._write(path.with_name(f".{path.name}.metadata"), json.dumps(dict(metadata)).encode())
             self._write(path, content)
-            _sync(path.parent)
+            sync(path.parent)
         except OSError as error:
             log.warning("an object could not be written to bucket %s: %s", bucket, error)
             return WriteFailed(str(error))
         return Taken()
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Readers see the old file or the new one, whole."""
-        unfinished = path.with_name(f".{self._random(8).hex()}.part")
-        try:
-            with open(unfinished, "xb", opener=_private) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        write_whole(path, content, path.with_name(f".{self._random(8).hex()}.part"))
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -88,40 +76,5 @@ def parts_of(key: str) -> tuple[str, ...] | None:
     """Where a key lies below its bucket's directory; each has its own place. None for one that is too long."""
     if not 0 < len(key.encode(errors="replace")) <= MAX_KEY_BYTES:
         return None
-    parts = tuple(map(_spelled, key.split("/")))
+    parts = tuple(map(spelled, key.split("/")))
     return parts if all(len(part) <= MAX_PART for part in parts) else None
-
-
-def _spelled(part: str) -> str:
-    if not part:
-        # A lone sign stands for nothing else: every other is followed by two digits.
-        return "%"
-    octets = part.encode(errors="replace")
-    spelled = "".join(chr(octet) if _PLAIN.match(bytes([octet])) else f"%{octet:02X}" for octet in octets)
-    # Hidden names are ours; "." and ".." lead elsewhere; Windows drops dots and blanks at the end, and has devices.
-    if spelled[0] == "." or _DEVICE.match(spelled):
-        spelled = f"%{octets[0]:02X}{spelled[1:]}"
-    if spelled[-1] in ". ":
-        spelled = f"{spelled[:-1]}%{octets[-1]:02X}"
-    return spelled
-
-
-def _make_directory(path: Path) -> None:
-    """With what is above it, so that it is there after a power cut too."""
-    if path.is_dir():
-        return
-    _make_directory(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -147,6 +147,7 @@ class Calls:
     def __init__(self, outcome: HttpOutcome) -> None:
         self.outcome = outcome
         self.made: list[tuple[str, bytes, Mapping[str, str], float]] = []
+        self.closed = False
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, max_answer: int = 0
@@ -154,7 +155,8 @@ class Calls:
         self.made.append((url, body, headers, timeout_s))
         return self.outcome
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self.closed = True
 
 
 @pytest.mark.parametrize("named", [FUNCTION, "triage"])
@@ -188,6 +190,31 @@ async def test_a_function_that_is_not_there() -> None:
 async def test_what_becomes_of_a_call(http: HttpOutcome, expected: CallOutcome) -> None:
     functions = LocalFunctions({"triage": "http://127.0.0.1:9/f"}, False, Calls(http))
     assert await functions.call(ACCOUNT, FUNCTION, b"{}", True) == expected
+
+
+EMULATOR = "http://127.0.0.1:9000/2015-03-31/functions/function/invocations"
+ERROR = b'{"errorMessage": "division by zero", "errorType": "ZeroDivisionError", "stackTrace": []}'
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "expected"),
+    [
+        (EMULATOR, ERROR, FunctionBroke("ZeroDivisionError: division by zero")),
+        ("http://127.0.0.1:9000/mine", ERROR, Answered(ERROR)),
+        (EMULATOR, b'{"disposition": "STOP_RULE"}', Answered(b'{"disposition": "STOP_RULE"}')),
+        (EMULATOR, b"[" * 100_000, Answered(b"[" * 100_000)),
+        (EMULATOR, b"", Answered(b"")),
+    ],
+)
+async def test_the_runtime_interface_emulator_tells_errors_in_its_answer(
+    url: str, body: bytes, expected: CallOutcome
+) -> None:
+    calls = Calls(HttpAnswer(200, body))
+    functions = LocalFunctions({"triage": url}, False, calls)
+    assert await functions.call(ACCOUNT, FUNCTION, b"{}", True) == expected
+    assert calls.made[0][0] == url
+    await functions.close()
+    assert calls.closed
 
 
 # -- data keys
