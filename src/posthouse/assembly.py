@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 
@@ -44,8 +44,11 @@ from posthouse.operations.context import Context
 from posthouse.operations.subscriptions import Subscribing
 from posthouse.ports.clock import Clock
 from posthouse.ports.credentials import Credential
+from posthouse.ports.data_keys import DataKeys
+from posthouse.ports.functions import Functions
 from posthouse.ports.http_calls import HttpCalls
 from posthouse.ports.metric_sinks import MetricSinks
+from posthouse.ports.objects import Objects
 from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
 from posthouse.ports.streams import Streams
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from posthouse.delivery.set_options import SetOptions
     from posthouse.mail.tracking_tokens import TrackingTokens
     from posthouse.ports.clock import Clock
+    from posthouse.ports.mail_stores import MailStore
     from posthouse.ports.scanners import VirusScanner
     from posthouse.receiving.accept import ReceivingContext
     from posthouse.receiving.feedback import FeedbackAddresses
@@ -203,20 +207,40 @@ def _receipt_ports(config: Config, calls: HttpCalls) -> ReceiptPorts:
     from posthouse.adapters.local_data_keys import LocalDataKeys
     from posthouse.adapters.local_functions import LocalFunctions
     from posthouse.adapters.local_objects import LocalObjects
-    from posthouse.adapters.not_built import NoDataKeys, NoFunctions, NoObjects
 
     local = config.local
     return ReceiptPorts(
         objects=LocalObjects(config.data_path / "s3", os.urandom, local.auto_create, local.buckets)
         if config.s3.backend == "local"
-        else NoObjects(),
+        else _aws_objects(config),
         functions=LocalFunctions(config.lambda_.functions, local.auto_create, calls)
         if config.lambda_.backend == "local"
-        else NoFunctions(),
+        else _aws_functions(config),
         data_keys=LocalDataKeys(lambda: _key_for(config, b"data keys"), os.urandom)
         if config.kms.backend == "local"
-        else NoDataKeys(),
+        else _aws_data_keys(config),
     )
+
+
+def _aws_objects(config: Config) -> Objects:
+    from posthouse.adapters.aws_objects import AwsObjects, s3_service
+    from posthouse.adapters.aws_session import Roles, endpoint
+
+    return AwsObjects(s3_service(endpoint(config.aws, "s3")), Roles(endpoint(config.aws, "sts")), DEFAULT_REGION)
+
+
+def _aws_functions(config: Config) -> Functions:
+    from posthouse.adapters.aws_functions import AwsFunctions, lambda_service
+    from posthouse.adapters.aws_session import endpoint
+
+    return AwsFunctions(lambda_service(endpoint(config.aws, "lambda")))
+
+
+def _aws_data_keys(config: Config) -> DataKeys:
+    from posthouse.adapters.aws_data_keys import AwsDataKeys
+    from posthouse.adapters.aws_session import AwsService, Roles, endpoint
+
+    return AwsDataKeys(AwsService("kms", endpoint(config.aws, "kms")), Roles(endpoint(config.aws, "sts")))
 
 
 def subscribing(config: Config, ctx: Context) -> Subscribing:
@@ -663,20 +687,36 @@ class Process:
 
     async def _start_inbox(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.delivery.owner import is_known_dead, own_name
+        from posthouse.receiving.actions import Actions
+        from posthouse.receiving.bouncing import Bouncing
         from posthouse.receiving.feedback import FeedbackReader
-        from posthouse.receiving.worker import InboxSettings, InboxWorker, keep
+        from posthouse.receiving.mail import MailHandler
+        from posthouse.receiving.worker import InboxSettings, InboxWorker
 
         config = self._config
         simulators = simulator_domains(config.identities.service_domain)
         feedback = FeedbackReader(_feedback_addresses(config, ctx), ctx.stores.events, ctx.clock, simulators)
+        service_domain, owner = config.identities.service_domain, own_name(os.urandom(4).hex())
+        inspection, mail_store = inspection_of(config, ctx.clock), _mail_store(config, ctx.clock)
+        bouncing = Bouncing(ctx.submission, ctx.stores.events, service_domain)
+        mail = MailHandler(
+            actions=Actions(ctx.receipt, mail_store, ctx.topics, bouncing, ctx.clock, os.urandom),
+            inspect=inspection,
+            inbox=ctx.stores.inbox,
+            owner=owner,
+            clock=ctx.clock,
+            service_domain=service_domain,
+            receipt_key=lambda: _key_for(config, b"receipts"),
+            metrics=self._metrics,
+        )
         worker = InboxWorker(
             InboxSettings(stop_deadline_s=GRACE_S - 1),
-            owner=own_name(os.urandom(4).hex()),
+            owner=owner,
             inbox=ctx.stores.inbox,
             messages=ctx.stores.messages,
             wakeups=wakeups,
             clock=ctx.clock,
-            handle_mail=keep,
+            handle_mail=mail.handle,
             handlers={FEEDBACK: feedback.handle},
             is_known_dead=is_known_dead,
             metrics=self._metrics,
@@ -687,6 +727,8 @@ class Process:
         async def end() -> None:
             worker.stop()
             await working
+            await inspection.close()
+            await mail_store.close()
 
         return end
 
@@ -862,6 +904,23 @@ def _feedback_addresses(config: Config, ctx: Context) -> "FeedbackAddresses":
         service_domain=config.identities.service_domain,
         key=_key_for(config, b"return paths"),
     )
+
+
+def _mail_store(config: Config, clock: Clock) -> "MailStore":
+    """What WorkMail actions deliver to."""
+    url = config.workmail.backend
+    if url is None or url.startswith("file:"):
+        from posthouse.adapters.maildir import Maildirs
+
+        return Maildirs(config.data_path / "maildir" if url is None else Path(unquote(urlsplit(url).path)))
+    from posthouse.adapters.certificates import TrustStore
+    from posthouse.adapters.mail_servers import MailServer
+    from posthouse.adapters.network import SocketNetwork
+    from posthouse.adapters.resolver import DnsResolver
+
+    route = parse_relay(url)
+    network, resolver = SocketNetwork(TrustStore().verify), DnsResolver(config.dns.resolvers, clock)
+    return MailServer(network, resolver, route.hops[0], lmtp=route.lmtp, hostname=config.smtp.hostname)
 
 
 def delivery_settings(config: Config) -> DeliverySettings:

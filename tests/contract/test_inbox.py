@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,31 @@ async def test_a_mail_comes_back_at_its_time_with_the_stage_it_was_left_in(store
     assert await _claim(stores, now_ms=later - 1) == []
     [again] = await _claim(stores, "other", now_ms=later)
     assert (again.stage, again.attempts) == (stage, 1)
+
+
+async def test_a_mail_may_arrive_with_a_stage(stores: SqlStores) -> None:
+    await asyncio.gather(stores.inbox.add(mail(1), "the plan"), stores.inbox.add(mail(2)))
+    claimed = await _claim(stores)
+    assert {each.facts.message_id: each.stage for each in claimed} == {
+        mail(1).facts.message_id: "the plan",
+        mail(2).facts.message_id: "",
+    }
+
+
+async def test_progress_on_the_way_is_kept_without_letting_the_mail_go(stores: SqlStores) -> None:
+    added = mail(1)
+    await _add(stores, added)
+    await _claim(stores)
+    told = (event(added, EventType.RECEIVED),)
+    step = MailSettlement(OURS, added.facts.message_id, told, stage="one", holds=True)
+    assert await stores.inbox.settle("w", [step]) == [Settled.WRITTEN]
+    assert await stores.inbox.settle("other", [replace(step, stage="not mine")]) == [Settled.LOST]
+    assert await _claim(stores, "other", now_ms=NOW_MS + 1) == []
+    assert await _types(stores, added) == [EventType.RECEIVED]
+    # What is put off without a stage of its own goes on where it was.
+    assert await stores.inbox.settle("w", [MailSettlement(OURS, added.facts.message_id, due_ms=NOW_MS, stage=None)])
+    [again] = await _claim(stores, "other")
+    assert (again.stage, again.attempts) == ("one", 1)
 
 
 async def test_a_lease_that_ran_out_is_taken_over_and_its_owner_settles_nothing(stores: SqlStores) -> None:

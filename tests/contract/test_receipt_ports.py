@@ -11,10 +11,9 @@ from tests.support.receipt import MemoryDataKeys, MemoryFunctions, MemoryObjects
 from posthouse.adapters.local_data_keys import LocalDataKeys
 from posthouse.adapters.local_functions import LocalFunctions
 from posthouse.adapters.local_objects import LocalObjects
-from posthouse.adapters.not_built import NoDataKeys, NoFunctions, NoObjects
-from posthouse.ports.data_keys import DataKey, DataKeys, KeyFailed
-from posthouse.ports.functions import Answered, CallFailed, Functions, MayBeCalled
-from posthouse.ports.objects import Objects, Taken, WriteFailed
+from posthouse.ports.data_keys import DataKey, DataKeys
+from posthouse.ports.functions import Answered, Functions, MayBeCalled
+from posthouse.ports.objects import Objects, Taken
 
 ACCOUNT = "111111111111"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:triage"
@@ -70,12 +69,3 @@ async def test_a_data_key_has_256_bits_and_a_sealed_form(keys: DataKeys) -> None
     assert made.plaintext not in made.sealed
     assert "plaintext" not in repr(made)
     await keys.close()
-
-
-async def test_what_is_not_built_refuses_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    assert isinstance(await NoObjects().put(ACCOUNT, "mail", "1", b"", {}, ""), WriteFailed)
-    assert isinstance(await NoFunctions().check(ACCOUNT, FUNCTION), CallFailed)
-    assert isinstance(await NoFunctions().call(ACCOUNT, FUNCTION, b"{}", True), CallFailed)
-    assert isinstance(await NoDataKeys().generate(ACCOUNT, KEY, {}, ""), KeyFailed)
-    for setting in ("s3.backend", "lambda.backend", "kms.backend"):
-        assert f'{setting} = "aws" is not built yet' in caplog.text

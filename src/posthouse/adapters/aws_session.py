@@ -71,8 +71,9 @@ class _Kept:
 class AwsService:
     """One service; a client for each region (and role), kept open."""
 
-    def __init__(self, service: str, endpoint_url: str | None) -> None:
-        self._service, self._endpoint_url = service, endpoint_url
+    def __init__(self, service: str, endpoint_url: str | None, **client: Any) -> None:
+        """`client`: options of botocore's Config in the place of the ones below."""
+        self._service, self._endpoint_url, self._client_options = service, endpoint_url, client
         self._clients: dict[tuple[str, object], _Kept] = {}
         self._opening = asyncio.Lock()
 
@@ -118,11 +119,14 @@ class AwsService:
 
     async def _open(self, region: str, session: "Callable[[], Any] | None") -> _Kept:
         made = await asyncio.to_thread(session or _plain_session)
+        options: dict[str, Any] = {
+            "connect_timeout": CONNECT_S,
+            "read_timeout": ANSWER_S,
+            "max_pool_connections": CONNECTIONS,
+            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        }
         config = (await asyncio.to_thread(importlib.import_module, "aiobotocore.config")).AioConfig(
-            connect_timeout=CONNECT_S,
-            read_timeout=ANSWER_S,
-            max_pool_connections=CONNECTIONS,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            **(options | self._client_options)
         )
         opened = contextlib.AsyncExitStack()
         opening = made.create_client(self._service, region_name=region, endpoint_url=self._endpoint_url, config=config)

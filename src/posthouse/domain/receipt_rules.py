@@ -34,7 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?\Z")
 
 
 class AddHeader(msgspec.Struct, frozen=True, kw_only=True, tag="AddHeader"):
-    """Puts a header field on top; later actions see it."""
+    """Puts a header field below those that SES adds itself; later actions see it."""
 
     name: str
     value: str
@@ -110,6 +110,11 @@ class WorkMail(msgspec.Struct, frozen=True, kw_only=True, tag="WorkMail"):
 
 
 Action = AddHeader | Bounce | Connect | Lambda | S3 | Sns | Stop | WorkMail
+
+
+def kind_of(action: Action) -> str:
+    """``S3``, ``SNS`` ..."""
+    return str(action.__struct_config__.tag)
 
 
 class ReceiptRule(msgspec.Struct, frozen=True, kw_only=True):

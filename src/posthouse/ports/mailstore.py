@@ -265,8 +265,10 @@ class MailSettlement:
     events: tuple[Event, ...] = ()
     due_ms: int | None = None
     """When to go on with it; None: it is done."""
-    stage: str = ""
-    """How far it came, for who goes on: JSON in the words of who handles it."""
+    stage: str | None = ""
+    """How far it came, for who goes on: JSON in the words of who handles it. None: as it was written last."""
+    holds: bool = False
+    """It is not the end of the look: `stage` and events are written, and the mail stays in this worker's hand."""
     basis: Basis | None = None
     """Written only while the log still ends so for that message: what must be told once is decided on what was told."""
 
@@ -284,9 +286,9 @@ class Settled(Enum):
 class Inbox(Protocol):
     """Mail that came in and waits for what is to be done with it, each leased to at most one worker."""
 
-    async def add(self, message: NewMessage) -> None:
+    async def add(self, message: NewMessage, stage: str = "") -> None:
         """Durable when it returns, by group commit; the recipients' state is RECEIVED, and the mail is due at once.
-        INBOX and EVENTS follow."""
+        `stage`: what its first look finds. INBOX and EVENTS follow."""
         ...
 
     async def claim(self, owner: str, now_ms: int, lease_ms: int, limit: int) -> Sequence[ClaimedMail]:

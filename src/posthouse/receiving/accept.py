@@ -1,11 +1,15 @@
 """Accepting inbound mail: it is on disk before the other side hears 250."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from posthouse.domain.message_ids import incoming_id
 from posthouse.domain.messages import FEEDBACK, INBOUND, ContentKind, Direction, MessageFacts, NewMessage, domain_of
+from posthouse.domain.receipt_plan import MailFacts
+from posthouse.domain.receipt_progress import begun
 from posthouse.domain.scope import Scope
 from posthouse.mail.encoded_words import decode_words
 from posthouse.mail.headers import fields, split
@@ -57,8 +61,13 @@ async def refusal(recipient: str, client_ip: str, tls: bool, ctx: ReceivingConte
 
 
 async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> str:
+    """Makes the mail durable; returns the message id that the client is told."""
+    return (await receive_all(envelope, content, ctx))[0].message_id
+
+
+async def receive_all(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> list[MessageFacts]:
     """Keeps the mail once for each account and region that takes a recipient, and once for each message that it is
-    about; returns the first one's message id."""
+    about; there is at least one."""
     by_scope: dict[Scope, list[str]] = {}
     about: dict[str, tuple[Scope, str]] = {}
     for recipient in envelope.recipients:
@@ -73,13 +82,23 @@ async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingConte
             raise NoLongerWanted(recipient)
         for scope in verdict.scopes:
             by_scope.setdefault(scope, []).append(recipient)
-    messages = [_message(INBOUND, scope, tuple(theirs), envelope, content, ctx) for scope, theirs in by_scope.items()]
-    messages += [_message(FEEDBACK, scope, (path,), envelope, content, ctx) for scope, path in about.values()]
-    if len(messages) == 1:
-        await ctx.inbox.add(messages[0])
+    arrivals = [
+        (_message(INBOUND, scope, tuple(theirs), envelope, content, ctx), await _plan(scope, theirs, envelope, ctx))
+        for scope, theirs in by_scope.items()
+    ]
+    arrivals += [(_message(FEEDBACK, scope, (path,), envelope, content, ctx), "") for scope, path in about.values()]
+    if len(arrivals) == 1:
+        await ctx.inbox.add(*arrivals[0])
     else:
-        await asyncio.gather(*map(ctx.inbox.add, messages))
-    return messages[0].facts.message_id
+        await asyncio.gather(*[ctx.inbox.add(message, stage) for message, stage in arrivals])
+    return [message.facts for message, _ in arrivals]
+
+
+async def _plan(scope: Scope, recipients: Sequence[str], envelope: InboundEnvelope, ctx: ReceivingContext) -> str:
+    """What its rules will do, kept with the mail: the rule set that is active at receipt counts (developer guide,
+    "Email receiving process"). Empty where none is."""
+    found = await ctx.recipients.plan(scope, recipients, MailFacts(tls=bool(envelope.tls)))
+    return "" if found is None else msgspec.json.encode(begun(found.plan, found.rule_set)).decode()
 
 
 def _message(

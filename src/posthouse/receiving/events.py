@@ -5,11 +5,17 @@ published alike; they change no recipient's state. `report_message_id` names the
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.feedback import LateBounce, LateComplaint
 from posthouse.domain.messages import MessageFacts
+from posthouse.domain.receipt_progress import Progress
+from posthouse.domain.receipt_rules import Action, kind_of
+from posthouse.domain.verdicts import Verdicts
 
 
 def late_bounce(
@@ -76,9 +82,77 @@ def report_read(facts: MessageFacts, recipients: Sequence[str], about: str, kind
     return _event(facts, EventType.RECEIVED, recipients, facts.accepted_ms, detail)
 
 
+DONE, AGAIN, EXPIRED, FAILED = "done", "to be tried again", "given up", "impossible"
+"""Results of an action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One action, tried once."""
+
+    rule: str
+    action: Action
+    telling: bool
+    """It was its topic that was to hear of it; the action itself had been done."""
+    result: str
+    """One of the above."""
+    text: str
+    due_ms: int | None
+    last: bool
+    """Nothing more is done about the mail."""
+
+
+def rules_applied(
+    facts: MessageFacts, recipients: Sequence[str], progress: Progress, verdicts: Verdicts, *, last: bool
+) -> Event:
+    """Mail for somebody here came in, and its rules are known. Detail:
+
+    rule_set  name of the rule set that was active
+    rules     list of {rule, outcome, recipients}: every rule of the set in its order, ``applies`` or why not
+    verdicts  {spam, virus, spf, dkim, dmarc, dmarc_policy, spam_detail, virus_detail}; spam and virus as rules that
+              want the mail scanned see them
+    end       true: no action follows
+    """
+    told = {name: getattr(verdicts, name).value for name in ("spam", "virus", "spf", "dkim", "dmarc")}
+    more = {
+        "dmarc_policy": verdicts.dmarc_policy,
+        "spam_detail": verdicts.spam_detail,
+        "virus_detail": verdicts.virus_detail,
+    }
+    detail = {
+        "rule_set": progress.rule_set,
+        "rules": [msgspec.to_builtins(each) for each in progress.told],
+        "verdicts": told | {name: text for name, text in more.items() if text},
+        **_end(last),
+    }
+    return _event(facts, EventType.RECEIVED, recipients, facts.accepted_ms, detail)
+
+
+def action_run(facts: MessageFacts, recipients: Sequence[str], run: Run, at_ms: int) -> Event:
+    """One action of a rule was tried. Detail:
+
+    rule     its rule
+    action   ``S3``, ``Lambda`` ...
+    telling  true: its topic was told that it was done
+    result   one of the words above
+    text     what was done, or why not
+    due_ms   when it is tried again
+    end      true: no action follows
+    """
+    detail: dict[str, Any] = {"rule": run.rule, "action": kind_of(run.action), "result": run.result}
+    detail |= {"text": run.text} if run.text else {}
+    detail |= {"telling": True} if run.telling else {}
+    detail |= {"due_ms": run.due_ms} if run.due_ms is not None else {}
+    return _event(facts, EventType.RECEIVED, recipients, at_ms, detail | _end(run.last))
+
+
+def _end(last: bool) -> dict[str, bool]:
+    return {"end": True} if last else {}
+
+
 def received(facts: MessageFacts, recipients: Sequence[str]) -> Event:
-    """Mail for somebody here came in. No detail."""
-    return _event(facts, EventType.RECEIVED, recipients, facts.accepted_ms, {})
+    """Mail for somebody here came in, and no rule set was active. Detail: `end` is true."""
+    return _event(facts, EventType.RECEIVED, recipients, facts.accepted_ms, _end(True))
 
 
 def _event(

@@ -23,6 +23,13 @@ class Wanted:
     """The accounts, in their regions, that take the mail; each keeps its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    rule_set: str
+    """The name of the one that is active."""
+    plan: Plan
+
+
 class Unwanted(Enum):
     """Why no account takes it, as the client is told."""
 
@@ -47,6 +54,7 @@ class Recipients:
         self._holders: dict[str, tuple[Scope, ...]] = {}
         self._verified: dict[Scope, set[str]] = {}
         self._rules: dict[Scope, RuleIndex] = {}
+        self._active: dict[Scope, str] = {}
         self._filters: dict[Scope, list[tuple[Network, Policy]]] = {}
 
     async def judge(self, recipient: str, client_ip: str, tls: bool) -> Wanted | Unwanted:
@@ -66,11 +74,13 @@ class Recipients:
             self._rules.get(scope), self._filters.get(scope, ()), self._require_rule, recipient, client_ip, tls
         )
 
-    async def plan(self, scope: Scope, recipients: Sequence[str], facts: MailFacts) -> Plan | None:
+    async def plan(self, scope: Scope, recipients: Sequence[str], facts: MailFacts) -> Planned | None:
         """What the account's active rules do with a mail; None where no rule set is active."""
         await self._refresh()
         rules = self._rules.get(scope)
-        return plan(rules, recipients, self._verified.get(scope, set()), facts) if rules is not None else None
+        if rules is None:
+            return None
+        return Planned(self._active[scope], plan(rules, recipients, self._verified.get(scope, set()), facts))
 
     async def _refresh(self) -> None:
         version = await self._records.version()
@@ -87,14 +97,16 @@ class Recipients:
                 holders[name] = (*holders.get(name, ()), scope)
                 verified.setdefault(scope, set()).add(name)
         rules: dict[Scope, RuleIndex] = {}
+        names: dict[Scope, str] = {}
         for scope, _, active in await reading.active_rule_sets.everywhere():
             if (rule_set := await reading.receipt_rule_sets.get(scope, active.name)) is not None:
-                rules[scope] = RuleIndex(rule_set)
+                rules[scope], names[scope] = RuleIndex(rule_set), active.name
         filters: dict[Scope, list[tuple[Network, Policy]]] = {}
         for scope, _, kept in await reading.receipt_filters.everywhere():
             if (block := network(kept.cidr)) is not None:
                 filters.setdefault(scope, []).append((block, kept.policy))
         self._holders, self._verified, self._rules, self._filters = holders, verified, rules, filters
+        self._active = names
 
 
 def objection(

@@ -181,7 +181,7 @@ class InboxWorker:
             logger.error("giving up on %s after %d looks; it stays among the messages", facts.message_id, mail.attempts)
             return MailSettlement(facts.scope, facts.message_id)
         wait_ms = min(LAST_RETRY_MS, FIRST_RETRY_MS << min(mail.attempts, 10))
-        return MailSettlement(facts.scope, facts.message_id, due_ms=now_ms + wait_ms, stage=mail.stage)
+        return MailSettlement(facts.scope, facts.message_id, due_ms=now_ms + wait_ms, stage=None)
 
     async def _settle(self, settlement: MailSettlement) -> Settled:
         """What was done has been done: it is written as soon as the database takes it."""

@@ -23,7 +23,7 @@ from posthouse.stores.submissions import Rows, insert, rows_of
 
 INSERT = (
     "INSERT INTO inbox (account, region, message_id, due_ms, lease_owner, attempts, stage)"
-    " VALUES (?, ?, ?, ?, '', 0, '')"
+    " VALUES (?, ?, ?, ?, '', 0, ?)"
 )
 FREE = "UPDATE inbox SET lease_owner = '' WHERE lease_owner = ?"
 # MATERIALIZED: PostgreSQL may run a bare subquery more than once, and so lease more than its LIMIT.
@@ -43,10 +43,18 @@ LOAD_FACTS = f"SELECT facts FROM messages WHERE {KEY}"
 LOAD_RECIPIENTS = f"SELECT recipient FROM queue WHERE {KEY} ORDER BY id"
 MINE = f"SELECT 1 FROM inbox WHERE {KEY} AND lease_owner = ?"
 DONE = f"DELETE FROM inbox WHERE {KEY}"
-GO_ON = f"UPDATE inbox SET due_ms = ?, lease_owner = '', attempts = attempts + 1, stage = ? WHERE {KEY}"
+GO_ON = f"UPDATE inbox SET due_ms = ?, lease_owner = '', attempts = attempts + 1 WHERE {KEY}"
+STAGE = f"UPDATE inbox SET stage = ? WHERE {KEY}"
 NEWER = f"SELECT 1 FROM event_log WHERE {KEY} AND seq > ? LIMIT 1"
 
 _facts = msgspec.json.Decoder(MessageFacts)
+
+
+class _Arrival(NamedTuple):
+    """What one caller adds."""
+
+    rows: Rows
+    stage: str
 
 
 class _Look(NamedTuple):
@@ -63,17 +71,17 @@ class SqlInbox:
         self._database = database
         self._blobs = blobs
         self._wakeups = wakeups
-        self._adding = GroupCommit[Rows, None](self._add_group)
+        self._adding = GroupCommit[_Arrival, None](self._add_group)
         self._settling = GroupCommit[_Look, Sequence[Settled]](self._settle_group)
 
-    async def add(self, message: NewMessage) -> None:
+    async def add(self, message: NewMessage, stage: str = "") -> None:
         content = await contents.set_down(self._blobs, message.content)
-        await self._adding.join(rows_of(message, RecipientState.RECEIVED, content, None))
+        await self._adding.join(_Arrival(rows_of(message, RecipientState.RECEIVED, content, None), stage))
 
-    async def _add_group(self, group: Sequence[Rows]) -> Sequence[None]:
+    async def _add_group(self, group: Sequence[_Arrival]) -> Sequence[None]:
         async def store(session: Session) -> None:
-            await insert(session, group)
-            await session.many(INSERT, [rows.message[:4] for rows in group])
+            await insert(session, [each.rows for each in group])
+            await session.many(INSERT, [(*each.rows.message[:4], each.stage) for each in group])
 
         await self._database.write(store)
         self._wakeups.notify(Topic.INBOX)
@@ -195,7 +203,10 @@ async def _standing(session: Session, owner: str, settlement: MailSettlement, be
 
 async def _write(session: Session, settlement: MailSettlement) -> None:
     key = (*settlement.scope, settlement.message_id)
-    if settlement.due_ms is None:
+    if settlement.due_ms is None and not settlement.holds:
         await session.run(DONE, key)
-    else:
-        await session.run(GO_ON, (settlement.due_ms, settlement.stage, *key))
+        return
+    if settlement.stage is not None:
+        await session.run(STAGE, (settlement.stage, *key))
+    if settlement.due_ms is not None:
+        await session.run(GO_ON, (settlement.due_ms, *key))

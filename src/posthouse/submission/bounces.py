@@ -22,6 +22,7 @@ from posthouse.model.generated import MessageRejected
 from posthouse.ports.mailstore import EventLog
 from posthouse.submission.accept import Submission, accept
 from posthouse.submission.context import SubmissionContext
+from posthouse.submission.system_mail import Letter, send_letter
 
 SUBJECT = "Delivery Status Notification (Failure)"
 """SES's own."""
@@ -46,15 +47,24 @@ class Bounce:
     """The identity that the sender is of, where the caller names it."""
 
 
+async def send_own_bounce(bounce: Bounce, operation: str, ctx: SubmissionContext, log: EventLog) -> str:
+    """As `send_bounce`, for a bounce of the installation itself: its sender is of the service domain, and neither quota
+    nor verification of the account that the original came to holds it back."""
+    to = _recipient(bounce.original)
+    content = _written(bounce, to)
+    letter = Letter(operation=operation, source=bounce.sender.text, to=to.address, subject=SUBJECT, content=content)
+    message_id = await send_letter(letter, bounce.original.scope, ctx)
+    await log.append(_told(bounce, message_id, ctx.clock.now_ms()))
+    return message_id
+
+
 async def send_bounce(bounce: Bounce, operation: str, caller: Caller, ctx: SubmissionContext, log: EventLog) -> str:
     """Makes the bounce durable and returns its MessageId; both mails' timelines tell of it.
 
     Raises what `accept` raises, and MessageRejected where the original's envelope sender is no address.
     """
-    original = bounce.original
-    to = _recipient(original)
-    head = Head(from_=bounce.sender.text, to=to.address, subject=SUBJECT, in_reply_to=_message_id(bounce.content))
-    content = dsn.write(head, bounce.text, bounce.status, Returned(crlf(bounce.content), whole=False))
+    to = _recipient(bounce.original)
+    content = _written(bounce, to)
     check_size(len(content))
     message_id = await accept(
         Submission(
@@ -73,9 +83,13 @@ async def send_bounce(bounce: Bounce, operation: str, caller: Caller, ctx: Submi
         ),
         ctx,
     )
-    bounced = [each.final_recipient for each in bounce.status.recipients]
-    await log.append(_told(original, message_id, bounced, ctx.clock.now_ms()))
+    await log.append(_told(bounce, message_id, ctx.clock.now_ms()))
     return message_id
+
+
+def _written(bounce: Bounce, to: Mailbox) -> bytes:
+    head = Head(from_=bounce.sender.text, to=to.address, subject=SUBJECT, in_reply_to=_message_id(bounce.content))
+    return dsn.write(head, bounce.text, bounce.status, Returned(crlf(bounce.content), whole=False))
 
 
 def _recipient(original: MessageFacts) -> Mailbox:
@@ -94,9 +108,11 @@ def _message_id(content: bytes) -> str:
     return found[0] if found else ""
 
 
-def _told(original: MessageFacts, bounce_id: str, recipients: list[str], at_ms: int) -> list[Event]:
+def _told(bounce: Bounce, bounce_id: str, at_ms: int) -> list[Event]:
     """BounceSent events. Detail of the original's: `bounce_message_id` and `recipients`, who it is about; of the
     bounce's: `original_message_id` and the same."""
+    original = bounce.original
+    recipients = [each.final_recipient for each in bounce.status.recipients]
     names = (
         (original.message_id, "bounce_message_id", bounce_id),
         (bounce_id, "original_message_id", original.message_id),
