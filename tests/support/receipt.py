@@ -1,12 +1,14 @@
 """What receipt rules act on, made of dictionaries; each can be told to refuse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from posthouse.ports.data_keys import DataKey, DataKeyOutcome
 from posthouse.ports.functions import Answered, CallOutcome, CheckOutcome, MayBeCalled
+from posthouse.ports.mail_stores import Stored, StoreOutcome
 from posthouse.ports.objects import PutOutcome, Taken
 from posthouse.ports.receipt import ReceiptPorts
+from posthouse.ports.topics import Published, PublishOutcome
 
 
 @dataclass
@@ -57,6 +59,41 @@ class MemoryDataKeys:
 
     async def generate(self, account: str, key_arn: str, context: Mapping[str, str], role: str) -> DataKeyOutcome:
         return self.refusals.get(key_arn, DataKey(b"k" * 32, f"sealed by {key_arn}".encode()))
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class MemoryMailStore:
+    """Everybody has a mailbox, unless he is in `refusals`."""
+
+    refusals: dict[str, StoreOutcome] = field(default_factory=dict)
+    stored: list[tuple[str, bytes]] = field(default_factory=list)
+    """(recipient, content), in order."""
+
+    async def deliver(
+        self, message_id: str, mail_from: str, recipients: Sequence[str], content: bytes
+    ) -> Mapping[str, StoreOutcome]:
+        outcomes = {recipient: self.refusals.get(recipient, Stored()) for recipient in recipients}
+        self.stored += [(recipient, content) for recipient, outcome in outcomes.items() if outcome == Stored()]
+        return outcomes
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class MemoryTopics:
+    """Every topic exists, unless it is in `refusals`."""
+
+    refusals: dict[str, PublishOutcome] = field(default_factory=dict)
+    published: list[tuple[str, str | None, str]] = field(default_factory=list)
+    """(ARN, subject, message), in order."""
+
+    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishOutcome:
+        if refusal := self.refusals.get(arn):
+            return refusal
+        self.published.append((arn, subject, message))
+        return Published(f"m{len(self.published)}")
 
     async def close(self) -> None: ...
 

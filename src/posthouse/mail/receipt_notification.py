@@ -35,7 +35,7 @@ def mail_told(facts: MessageFacts, content: bytes) -> dict[str, Any]:
         "timestamp": _iso(facts.accepted_ms),
         "source": facts.source,
         "messageId": facts.message_id,
-        "destination": [each.address for each in _mailboxes(found, b"to", b"cc")],
+        "destination": _bounded(each.address for each in _mailboxes(found, b"to", b"cc")),
         "headersTruncated": len(shown) < len(found),
         "headers": [{"name": name, "value": value} for name, value in shown],
         "commonHeaders": _common(facts, found),
@@ -52,15 +52,18 @@ def _within(pairs: Iterable[tuple[str, str]], room: int) -> list[tuple[str, str]
     return kept
 
 
+def _bounded(texts: Iterable[str]) -> list[str]:
+    return [text for _, text in _within((("", text) for text in texts), MAX_HEADERS)]
+
+
 def _common(facts: MessageFacts, found: Sequence[Field]) -> dict[str, Any]:
     """Of all fields, also where they are too many to be told: readers look for the subject here."""
     common: dict[str, Any] = {"returnPath": facts.source}
     for key, name in _LISTS:
         if any(field.key == key for field in found):
-            shown = [
+            common[name] = _bounded(
                 f"{each.display} <{each.address}>" if each.display else each.address for each in _mailboxes(found, key)
-            ]
-            common[name] = [value for _, value in _within((("", value) for value in shown), MAX_HEADERS)]
+            )
     for key, name in _TEXTS:
         first = next((field for field in found if field.key == key), None)
         if first is not None:

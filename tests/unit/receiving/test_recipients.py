@@ -125,8 +125,10 @@ async def test_plans_are_the_active_rule_sets() -> None:
         addresses = ("x@shop.example", "x@other.example")
         assert await recipients.plan(ANN.scope, addresses, MailFacts(tls=False)) is None
         await activate(ses, {})
-        made = await recipients.plan(ANN.scope, addresses, MailFacts(tls=False))
-        assert made is not None
+        planned = await recipients.plan(ANN.scope, addresses, MailFacts(tls=False))
+        assert planned is not None
+        assert planned.rule_set == "inbound"
+        made = planned.plan
         assert [traced.outcome for traced in made.trace] == [Applied(("x@shop.example",))]
         assert made.unverified == ("x@other.example",)
         assert await recipients.plan(BOB.scope, addresses, MailFacts(tls=False)) is None
