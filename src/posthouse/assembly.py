@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -423,6 +424,8 @@ class Process:
                 login_required=config.auth.mode == "strict",
                 session_key=_key_for(config, b"console session"),
                 subscribing=subscribing(config, ctx),
+                receiving=cache(lambda: _receiving(config, ctx)),
+                max_inbound=config.receiving.max_size,
                 links=ctx.links,
                 tracking=_tracking_tokens(config),
                 keep_addresses=config.tracking.keep_addresses,

@@ -51,13 +51,22 @@ class NoLongerWanted(Exception):
     """A recipient that was taken at RCPT would be refused now. The client is told to come again, and hears it then."""
 
 
-async def refusal(recipient: str, client_ip: str, tls: bool, ctx: ReceivingContext) -> Reply | None:
+async def refusal(
+    recipient: str, client_ip: str, tls: bool, ctx: ReceivingContext, account: str | None = None
+) -> Reply | None:
     """Why mail for this recipient is not taken from this client; None: it is. A return path is nobody's own address,
-    and no filter or rule of its sender keeps reports away."""
+    and no filter or rule of its sender keeps reports away. `account`: no other takes it."""
     if ctx.feedback.is_one(recipient):
-        return None if await ctx.feedback.original(recipient) is not None else Unwanted.UNKNOWN.refusal
+        original = await ctx.feedback.original(recipient)
+        return None if original is not None and _is_of(account, original.facts.scope) else Unwanted.UNKNOWN.refusal
     verdict = await ctx.recipients.judge(recipient, client_ip, tls)
-    return verdict.refusal if isinstance(verdict, Unwanted) else None
+    if isinstance(verdict, Unwanted):
+        return verdict.refusal
+    return None if any(_is_of(account, scope) for scope in verdict.scopes) else Unwanted.UNKNOWN.refusal
+
+
+def _is_of(account: str | None, scope: Scope) -> bool:
+    return account is None or scope.account == account
 
 
 async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> str:
@@ -65,22 +74,25 @@ async def receive(envelope: InboundEnvelope, content: bytes, ctx: ReceivingConte
     return (await receive_all(envelope, content, ctx))[0].message_id
 
 
-async def receive_all(envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext) -> list[MessageFacts]:
+async def receive_all(
+    envelope: InboundEnvelope, content: bytes, ctx: ReceivingContext, account: str | None = None
+) -> list[MessageFacts]:
     """Keeps the mail once for each account and region that takes a recipient, and once for each message that it is
-    about; there is at least one."""
+    about; there is at least one. `account`: no other takes it."""
     by_scope: dict[Scope, list[str]] = {}
     about: dict[str, tuple[Scope, str]] = {}
     for recipient in envelope.recipients:
         if ctx.feedback.is_one(recipient):
             original = await ctx.feedback.original(recipient)
-            if original is None:
+            if original is None or not _is_of(account, original.facts.scope):
                 raise NoLongerWanted(recipient)
             about.setdefault(original.facts.message_id, (original.facts.scope, recipient))
             continue
         verdict = await ctx.recipients.judge(recipient, envelope.client_ip, bool(envelope.tls))
-        if not isinstance(verdict, Wanted):
+        scopes = [each for each in verdict.scopes if _is_of(account, each)] if isinstance(verdict, Wanted) else []
+        if not scopes:
             raise NoLongerWanted(recipient)
-        for scope in verdict.scopes:
+        for scope in scopes:
             by_scope.setdefault(scope, []).append(recipient)
     arrivals = [
         (_message(INBOUND, scope, tuple(theirs), envelope, content, ctx), await _plan(scope, theirs, envelope, ctx))

@@ -13,14 +13,30 @@ T = TypeVar("T")
 
 async def read(call: Call, wanted: type[T]) -> T:
     """Raises Problem (413, 415, 400)."""
-    content_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
+    if media_type(call) != "application/json":
         raise Problem(415, "This path takes application/json.")
-    body = b""
+    return decode(await read_bytes(call, MAX_BODY), wanted)
+
+
+def media_type(call: Call) -> str:
+    """What the body says it is, lower case, without parameters."""
+    given: str = call.request.headers.get("content-type", "")
+    return given.partition(";")[0].strip().lower()
+
+
+async def read_bytes(call: Call, most: int) -> bytes:
+    """Raises Problem (413)."""
+    chunks, size = [], 0
     async for chunk in call.request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Problem(413, f"A request here has at most {MAX_BODY} bytes.")
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most:
+            raise Problem(413, f"A request here has at most {most} bytes.")
+    return b"".join(chunks)
+
+
+def decode(body: bytes, wanted: type[T]) -> T:
+    """Raises Problem (400)."""
     try:
         return msgspec.json.decode(body, type=wanted)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from posthouse.domain.accounts import AccountDefaults
 from posthouse.domain.scope import Scope
@@ -12,6 +13,9 @@ from posthouse.operations.subscriptions import Subscribing
 from posthouse.ports.clock import Clock
 from posthouse.ports.stores import Stores
 from posthouse.ports.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from posthouse.receiving.accept import ReceivingContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,10 @@ class WebContext:
     """Reads the links of verification mail."""
     tracking: TrackingTokens
     """Reads tracked links and pixels."""
+    receiving: "Callable[[], ReceivingContext] | None" = None
+    """By which mail is tried out; None: it cannot be."""
+    max_inbound: int = 40 * 1024 * 1024
+    """``receiving.max_size``."""
     default_scope: Scope
     account_defaults: AccountDefaults
     service_domain: str

@@ -73,11 +73,11 @@ def check_origin(request: Request) -> None:
         raise Problem(403, "Requests that change something must come from this server's own pages.")
 
 
-def check_size(request: Request) -> None:
+def check_size(request: Request, most: int = MAX_BODY) -> None:
     """Raises Problem (413) for a body that says it is too long; what says nothing is counted when it is read."""
     length = request.headers.get("content-length", "0")
-    if not re.fullmatch(r"[0-9]{1,15}", length) or int(length) > MAX_BODY:
-        raise Problem(413, f"A request here has at most {MAX_BODY} bytes.")
+    if not re.fullmatch(r"[0-9]{1,15}", length) or int(length) > most:
+        raise Problem(413, f"A request here has at most {most} bytes.")
 
 
 async def viewer_of(ctx: WebContext, request: Request) -> Viewer | None:
@@ -93,10 +93,10 @@ async def viewer_of(ctx: WebContext, request: Request) -> Viewer | None:
     return await sessions.resume(credentials, ctx.session_key, cookie, now_ms)
 
 
-async def admit(ctx: WebContext, request: Request) -> Viewer:
-    """The viewer of an admitted request. Raises Problem (421, 403, 401)."""
+async def admit(ctx: WebContext, request: Request, max_body: int = MAX_BODY) -> Viewer:
+    """The viewer of an admitted request. Raises Problem (421, 403, 401, 413)."""
     check_host(ctx, request)
-    check_size(request)
+    check_size(request, max_body)
     check_origin(request)
     viewer = await viewer_of(ctx, request)
     if viewer is None:

@@ -62,7 +62,8 @@ def _body(endpoint: "Endpoint") -> dict[str, Any]:
     if endpoint.body is None:
         return {}
     schema = {"schema": {"$ref": _REFERENCE.format(name=endpoint.body.__name__)}}
-    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
+    others = {media: {"schema": {"type": "string"}} for media in endpoint.body_media}
+    return {"requestBody": {"required": True, "content": {"application/json": schema, **others}}}
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from posthouse.domain.scope import Scope
 from posthouse.web.call import Call
+from posthouse.web.guard import MAX_BODY
 from posthouse.web.query import Param, pattern, text
 
 SHOWN = 50
@@ -26,6 +27,7 @@ class Page:
     handle: Callable[[Call], Awaitable[Response]]
     params: tuple[Param, ...] = ()
     login: bool = True
+    max_body: int = MAX_BODY
 
 
 def scoped(call: Call) -> Call:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from posthouse.web import (
     admin_destinations,
     admin_events,
+    admin_inbound,
     admin_messages,
     admin_metrics,
     admin_queue,
@@ -28,6 +29,7 @@ from posthouse.web import (
     views,
 )
 from posthouse.web.call import Call
+from posthouse.web.guard import MAX_BODY
 from posthouse.web.query import ACCOUNT, Param
 
 PREFIX = "/api/v1"
@@ -52,6 +54,9 @@ class Endpoint:
     login: bool = True
     body: type | None = None
     """The JSON that is to be sent; None: none."""
+    body_media: tuple[str, ...] = ()
+    """Other media types of what is to be sent."""
+    max_body: int = MAX_BODY
 
 
 async def describe(call: Call) -> Response:
@@ -115,6 +120,18 @@ ADMIN = (
         "An attachment, decoded.",
         media=("application/octet-stream",),
         errors=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/inbound",
+        admin_inbound.post_inbound,
+        "Lets a mail in as by SMTP, and tells rule by rule what became of it.",
+        admin_inbound.ENVELOPE,
+        views.InboundTrial,
+        errors=(404, 413, 415, 503),
+        body=views.ComposedMail,
+        body_media=("message/rfc822",),
+        max_body=admin_inbound.MAX_MAIL,
     ),
     Endpoint(
         "GET",

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -49,13 +50,15 @@ class Routed(Protocol):
     def params(self) -> Sequence[Param]: ...
     @property
     def login(self) -> bool: ...
+    @property
+    def max_body(self) -> int: ...
 
 
 def build_site(ctx: WebContext) -> ASGIApp:
     """The console, the admin API, the emulators' endpoint and verification links as one ASGI application."""
     taps = Taps(ctx.wakeups.subscribe(Topic.EVENTS))
     table: list[Routed] = [
-        *(Endpoint(each.method, PREFIX + each.path, each.handle, "", each.params) for each in ADMIN),
+        *(replace(each, path=PREFIX + each.path) for each in ADMIN),
         Endpoint("GET", "/_aws/ses", emulator.list_sent, "", emulator.LISTING),
         Endpoint("DELETE", "/_aws/ses", emulator.delete_sent, "", emulator.DELETING),
         *console.PAGES,
@@ -85,7 +88,7 @@ def _route(ctx: WebContext, taps: Taps, path: str, rows: Iterable[Routed]) -> Ro
 
     async def endpoint(request: Request) -> Response:
         row = by_method["GET" if request.method == "HEAD" else request.method]
-        viewer = await (guard.admit if row.login else guard.welcome)(ctx, request)
+        viewer = await (guard.admit(ctx, request, row.max_body) if row.login else guard.welcome(ctx, request))
         query = parse(request.scope["query_string"], row.params)
         return await row.handle(Call(ctx, taps, request, viewer, query))
 

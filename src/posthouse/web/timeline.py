@@ -188,10 +188,45 @@ def _report_facts(event: Event) -> list[tuple[str, str]]:
 
 def _received(event: Event, signers: Sequence[str]) -> Step:
     kind, outcome = _word(event.detail, "report"), _word(event.detail, "outcome")
+    if _word(event.detail, "action"):
+        return _acted(event)
     if not kind:
-        return _step(event, PLAIN, "Taken in", reply_of(event))
+        return _step(event, PLAIN, "Taken in", _rules(event.detail), _verdicts(event.detail))
     said = f"{outcome[:1].upper()}{outcome[1:]}." if outcome else ""
     return _step(event, PLAIN, f"Read as {kind}", said, [("About", _word(event.detail, "about"))])
+
+
+_TONES = {"done": GOOD, "to be tried again": WAITING, "given up": BAD, "impossible": BAD}
+
+
+def _acted(event: Event) -> Step:
+    """One action of a receipt rule (keys: receiving/events)."""
+    detail = event.detail
+    action, result = _word(detail, "action"), _word(detail, "result")
+    what = f"Notification of {action}" if detail.get("telling") is True else action
+    due_ms = detail.get("due_ms")
+    more = [("Rule", _word(detail, "rule")), ("Next try", iso(due_ms) if isinstance(due_ms, int) else "")]
+    said = _word(detail, "text")
+    return _step(event, _TONES.get(result, PLAIN), f"{what}: {result}", f"{said[:1].upper()}{said[1:]}.", more)
+
+
+def _rules(detail: dict[str, Any]) -> str:
+    """Every rule of the set that was active, and why it applied or did not."""
+    told = detail.get("rules")
+    rules = [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    if not rules:
+        return ""
+    shown = "; ".join(f"{_word(rule, 'rule')} {_word(rule, 'outcome')}" for rule in rules)
+    return f"Rule set {_word(detail, 'rule_set')}: {shown}."
+
+
+def _verdicts(detail: dict[str, Any]) -> list[tuple[str, str]]:
+    found = detail.get("verdicts")
+    if not isinstance(found, dict):
+        return []
+    names = [("SPF", "spf"), ("DKIM", "dkim"), ("DMARC", "dmarc"), ("DMARC policy", "dmarc_policy")]
+    names += [("Spam", "spam"), ("Spam scanner", "spam_detail"), ("Virus", "virus"), ("Virus scanner", "virus_detail")]
+    return [(shown, _word(found, name)) for shown, name in names]
 
 
 def _bounce_sent(event: Event, signers: Sequence[str]) -> Step:

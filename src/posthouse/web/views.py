@@ -24,6 +24,70 @@ class NamedValue(msgspec.Struct, frozen=True):
     value: str
 
 
+class ComposedMail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mail from its parts, to be let in."""
+
+    from_: str = msgspec.field(name="from")
+    to: list[str]
+    cc: list[str] = []
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    headers: list[NamedValue] = []
+    """Put on top of those that follow from the rest."""
+
+
+class RefusedRecipient(msgspec.Struct, frozen=True):
+    """A recipient that was not taken, and what an SMTP client would have heard."""
+
+    recipient: str
+    reply: str
+
+
+class RuleOutcome(msgspec.Struct, frozen=True):
+    """What became of one rule of the active rule set."""
+
+    rule: str
+    outcome: str
+    recipients: list[str]
+
+
+class ActionOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of one action of a rule."""
+
+    rule: str
+    action: str
+    notification: bool
+    """It was the notification of the action's topic."""
+    result: str
+    text: str
+    at: str
+    again_at: str | None
+    """When it is tried again."""
+
+
+class InboundResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the messages that a mail became."""
+
+    message_id: str
+    account: str
+    region: str
+    done: bool
+    """False: actions are still to be run, or tried again."""
+    rule_set: str | None
+    """None: none was active."""
+    rules: list[RuleOutcome]
+    verdicts: dict[str, str]
+    actions: list[ActionOutcome]
+
+
+class InboundTrial(msgspec.Struct, frozen=True):
+    """What became of a mail that was tried out."""
+
+    refused: list[RefusedRecipient]
+    messages: list[InboundResult]
+
+
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     """How far one envelope recipient got."""
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from posthouse.domain.events import Event, EventType, LoggedEvent
 from posthouse.domain.messages import FEEDBACK, Direction, RecipientState, RecipientStatus, StoredMessage
@@ -49,7 +50,23 @@ def _inbound(stored: StoredMessage, events: Sequence[LoggedEvent]) -> str:
         outcome = read.detail.get("outcome") if read is not None else None
         said = f": {outcome}" if isinstance(outcome, str) and outcome else ""
         return f"It came in from {helo} about a message that was sent from here{said}."
-    return f"It came in from {helo} for {whom} and is safe here."
+    return f"It came in from {helo} for {whom} and is safe here{_worst_action(events)}."
+
+
+def _worst_action(events: Sequence[LoggedEvent]) -> str:
+    """What its receipt rules could not do (keys: receiving/events)."""
+    tries = [each.event.detail for each in events if "action" in each.event.detail]
+    for detail in tries:
+        if detail.get("result") in ("given up", "impossible"):
+            return f"; {_action(detail)} was not done: {detail.get('text', '')}"
+    if tries and tries[-1].get("result") == "to be tried again":
+        return f"; {_action(tries[-1])} will be tried again: {tries[-1].get('text', '')}"
+    return ""
+
+
+def _action(detail: dict[str, Any]) -> str:
+    what = "the notification of" if detail.get("telling") is True else "the action"
+    return f"{what} {detail.get('action')} of rule {detail.get('rule')}"
 
 
 def _count(stored: StoredMessage) -> str:
