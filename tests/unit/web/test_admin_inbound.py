@@ -137,7 +137,7 @@ async def test_a_mail_from_its_parts(counter: Counter) -> None:
     text, html = read.get_body(("plain",)), read.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert (read["subject"], text.get_content(), html.get_content()) == ("Grüße", "Wo ist es?\n", "<p>Wo ist es?</p>\n")
+    assert (read["subject"], text.get_content(), html.get_content()) == ("Grüße", "Wo ist es?", "<p>Wo ist es?</p>")
     assert b"\r\nX-Order: 4711\r\n" in content
     assert b"\r\nDate: " in content
 
