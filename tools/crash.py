@@ -5,7 +5,8 @@
 
 The API, submission and the MX side are under load all the time; the whole server (mostly) or one of its processes is
 killed at random moments, some of them while it starts. At the end every positive answer is held against what arrived
-at the next hop, the event log and the message list. Exit status 1 where a promise was broken.
+at the next hop, the event log and the message list; for mail that came in, a receipt rule must have written it into a
+bucket. Exit status 1 where a promise was broken.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.support.server import ACCESS_KEY, SECRET_KEY, Server
+from tests.support.server import ACCESS_KEY, SECRET_KEY, Server, refusing_dns
 from tests.support.sink import Sink
 from tools.load.ledger import Entry, Found, Verdict, judge
 from tools.load.mixed import HERE, SENDER, MixedLoad, Target
@@ -36,6 +37,20 @@ from tools.load.signing import Signer, smtp_password
 
 CONCURRENCY = 20
 """Outgoing connections, and so the deliveries that can be in flight at a kill."""
+BUCKET = "inbound"
+RECEIPT = (
+    {"Action": "CreateReceiptRuleSet", "RuleSetName": "crash"},
+    {
+        "Action": "CreateReceiptRule",
+        "RuleSetName": "crash",
+        "Rule.Name": "keep",
+        "Rule.Enabled": "true",
+        "Rule.Actions.member.1.AddHeaderAction.HeaderName": "X-Kept",
+        "Rule.Actions.member.1.AddHeaderAction.HeaderValue": "yes",
+        "Rule.Actions.member.2.S3Action.BucketName": BUCKET,
+    },
+    {"Action": "SetActiveReceiptRuleSet", "RuleSetName": "crash"},
+)
 SHOWN = 20
 WAYS = ("email", "raw", "plain", "pipelined", "inbound")
 
@@ -89,6 +104,7 @@ class Kills:
 
 def settings(sink: Sink) -> dict[str, Any]:
     return {
+        **refusing_dns(),
         "auth.mode": "strict",
         "accounts.max_24_hour_send": -1,
         "accounts.max_send_rate": -1,
@@ -102,10 +118,11 @@ def settings(sink: Sink) -> dict[str, Any]:
 
 
 def verify(server: Server) -> None:
-    """Makes the sender's domain and the one that mail comes in for known to the server."""
+    """Makes the sender's domain and the one that mail comes in for known to the server, and what is done with that."""
     signer = Signer(ACCESS_KEY, SECRET_KEY, f"127.0.0.1:{server.http}")
-    for domain in (SENDER.partition("@")[2], HERE):
-        head, _, body = signer.request({"Action": "VerifyDomainIdentity", "Domain": domain}).partition(b"\r\n\r\n")
+    domains = [{"Action": "VerifyDomainIdentity", "Domain": each} for each in (SENDER.partition("@")[2], HERE)]
+    for form in (*domains, *RECEIPT):
+        head, _, body = signer.request(form).partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
         connection = http.client.HTTPConnection("127.0.0.1", server.http, timeout=20)
         connection.request("POST", "/", body, headers)
@@ -113,7 +130,7 @@ def verify(server: Server) -> None:
         text = answer.read()
         connection.close()
         if answer.status != 200:
-            raise SystemExit(f"VerifyDomainIdentity {domain}: {answer.status} {text.decode(errors='replace')}")
+            raise SystemExit(f"{form['Action']}: {answer.status} {text.decode(errors='replace')}")
 
 
 def kill_again_and_again(server: Server, kills: int, rnd: random.Random, record: Kills) -> None:
@@ -169,6 +186,21 @@ def pages(server: Server, path: str, key: str) -> Iterator[dict[str, Any]]:
             return
 
 
+def unwritten(server: Server, entries: list[Entry], patience_s: float) -> list[str]:
+    """Mail that came in and that no rule has written into the bucket, once all has had its time."""
+    taken = [each for each in entries if _kind(each) == "inbound" and each.message_id]
+    ends = time.monotonic() + patience_s
+    while left := [each for each in taken if not _is_written(server.data_dir / "s3" / BUCKET / each.message_id)]:
+        if time.monotonic() > ends:
+            return [f"{each.way} {each.message_id}, answered at {each.answered_s}: not in its bucket" for each in left]
+        time.sleep(0.1)
+    return []
+
+
+def _is_written(path: Path) -> bool:
+    return path.exists() and b"\r\nX-Kept: yes\r\n" in path.read_bytes()
+
+
 def collect(server: Server, sink: Sink) -> Found:
     events = list(pages(server, "/events?", "events"))
     return Found(dict(sink.counts), events, list(pages(server, "/messages?", "messages")))
@@ -202,7 +234,9 @@ def run(asked: argparse.Namespace, directory: Path) -> Outcome:
             left = len(server.admin("/queue?limit=1000")["queue"])
             kills.problems.append(f"the queue was not empty after {asked.patience:g} s: {left} recipients or more")
         emptied_s = time.monotonic() - began
+        lost = unwritten(server, load.entries, asked.patience)
         verdict = judge(load.entries, collect(server, sink))
+        verdict.lost.extend(lost)
         if server.terminate() != 0:
             kills.problems.append("the exit status after SIGTERM was not 0")
         tracebacks = server.log.count("Traceback (most recent call last)")

@@ -70,6 +70,20 @@ def test_an_unanswered_message_needs_one_end_too() -> None:
     assert judge([unanswered], found(events=())).contradictions
 
 
+def test_inbound_mail_that_is_done_with_twice_is_a_contradiction() -> None:
+    inbound = entry("inbound0", recipients=("ok-1@inbound.example.org",))
+    listed = {
+        "message_id": "m1",
+        "direction": "in",
+        "subject": "load id=email-api0-1",
+        "recipients": [{"recipient": "ok-1@inbound.example.org", "status": "received"}],
+    }
+    steps = [{"rules": []}, {"action": "AddHeader"}, {"action": "S3", "end": True}]
+    log = [{"type": "Received", "message_id": "m1", "recipients": [], "detail": each} for each in steps]
+    assert not judge([inbound], Found({}, log, [listed])).contradictions
+    assert judge([inbound], Found({}, [*log, log[-1]], [listed])).contradictions
+
+
 def test_inbound_mail_that_is_not_listed_is_lost() -> None:
     inbound = entry("inbound0", recipients=("ok-1@inbound.example.org",))
     assert judge([inbound], Found({}, [], [])).lost

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import smtplib
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from tests.support import processes
 from tests.support.authority import Authority
-from tests.support.server import Server
+from tests.support.sdk import ses_client
+from tests.support.server import Server, refusing_dns
 from tests.support.tls_front import TlsFront
 
 from posthouse.adapters.local_topics import LocalTopics
@@ -101,7 +103,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("django")
     authority = Authority(directory, "ses.test")
-    server = Server()
+    server = Server(refusing_dns())
     with TlsFront(server.http, authority.context) as front:
         place = f"127.0.0.1:{front.port}"
         server.environment["POSTHOUSE_HTTP__PUBLIC_URL"] = f"https://{place}"
@@ -124,6 +126,32 @@ def test_django_ses_and_anymail_hear_of_a_bounce(world: World) -> None:
         assert found[library]["recipient"] == "grün@mail.example"
         assert found[library]["message_id"] == MESSAGE_ID
     assert world.server.admin(f"/topics/{TOPIC}/dead-letters")["dead_letters"] == []
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "Base64"])
+def test_anymail_takes_mail_that_came_in(world: World, encoding: str) -> None:
+    ses, name = ses_client(world.server.url), encoding.lower()
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:mail-in-{name}"
+    site = f"http://ann:s3cret@127.0.0.1:{world.site.port}/anymail/amazon_ses/inbound/"
+    ses.verify_domain_identity(Domain=f"{name}.example")
+    ses.create_receipt_rule_set(RuleSetName=name)
+    rule = {"Name": "desk", "Enabled": True, "Actions": [{"SNSAction": {"TopicArn": topic, "Encoding": encoding}}]}
+    ses.create_receipt_rule(RuleSetName=name, Rule=rule)
+    ses.set_active_receipt_rule_set(RuleSetName=name)
+    # After the rule's own setup notification, which is none of anymail's business.
+    done = world.server.cli("topic", "subscribe", topic, site, "--confirmed")
+    assert done.returncode == 0, done.stderr
+    before = len(world.site.events())
+    with smtplib.SMTP("127.0.0.1", world.server.inbound) as client:
+        client.sendmail(
+            "amy@partner.example",
+            [f"help@{name}.example"],
+            "From: Amy <amy@partner.example>\r\nTo: help@x.example\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n\r\nWo ist sie, Jürgen?\r\n".encode(),
+        )
+    told = world.site.wait_for(before + 1)[-1]
+    assert (told["library"], told["kind"]) == ("anymail", "inbound")
+    assert told["recipient"] == f"help@{name}.example Amy <amy@partner.example> Grüße Wo ist sie, Jürgen?"
 
 
 def test_a_wrong_login_is_a_dead_letter(world: World) -> None:

@@ -49,7 +49,7 @@ def configure() -> None:
 
 configure()
 
-from anymail.signals import tracking  # noqa: E402
+from anymail.signals import inbound, tracking  # noqa: E402
 from django.urls import include, path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 from django_ses.signals import bounce_received  # noqa: E402
@@ -69,6 +69,12 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     told("anymail", event.event_type, event.recipient, event.message_id)
 
 
+def on_inbound(sender: Any, event: Any, **_: Any) -> None:
+    mail = event.message
+    shown = f"{mail.envelope_recipient} {mail.from_email} {mail.subject} {(mail.text or '').strip()}"
+    told("anymail", "inbound", shown, event.event_id)
+
+
 class Threads(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
@@ -78,5 +84,6 @@ if __name__ == "__main__":
 
     bounce_received.connect(on_bounce, weak=False)
     tracking.connect(on_tracking, weak=False)
+    inbound.connect(on_inbound, weak=False)
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     make_server("127.0.0.1", PORT, get_wsgi_application(), Threads).serve_forever()

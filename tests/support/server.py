@@ -35,6 +35,12 @@ def as_environment(settings: Mapping[str, Any]) -> dict[str, str]:
     return {f"POSTHOUSE_{key.replace('.', '__').upper()}": shown(value) for key, value in settings.items()}
 
 
+def refusing_dns() -> dict[str, Any]:
+    """Settings for tests without DNS: our own name server knows no names but ours, and says so at once."""
+    place = f"127.0.0.1:{processes.free_port()}"
+    return {"dns.listen": place, "dns.resolvers": place}
+
+
 class Server:
     """`posthouse serve` in the dev profile; as context manager started, ready, and ended at the end.
 

@@ -71,11 +71,11 @@ def judge(entries: Iterable[Entry], found: Found) -> Verdict:
 
 
 def _by_recipient(events: Iterable[Mapping[str, Any]]) -> tuple[dict[tuple[str, str], list[str]], Counter[str]]:
-    """Final event types by (message id, recipient), and how often each message was received."""
+    """Final event types by (message id, recipient), and how often all was done about each message that came in."""
     finals: dict[tuple[str, str], list[str]] = defaultdict(list)
     received: Counter[str] = Counter()
     for event in events:
-        if event["type"] == "Received":
+        if event["type"] == "Received" and event.get("detail", {}).get("end"):
             received[event["message_id"]] += 1
         if event["type"] in FINAL:
             for recipient in event["recipients"]:
