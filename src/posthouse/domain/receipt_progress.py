@@ -7,6 +7,7 @@ only where the last one was done. What fails is tried again for four hours (SES 
 rest of its rule. Pure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,13 +21,16 @@ from posthouse.domain.verdicts import Verdicts
 FIRST_RETRY_MS, LAST_RETRY_MS = 5_000, 10 * 60_000
 """Doubled each time."""
 GIVE_UP_MS = 4 * 60 * 60 * 1000
+MAX_TOLD = 10
+"""Recipients of a rule that are told of; those that it is applied to are all of them."""
 
 
 class KeptRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that applies, as it was when the mail came."""
 
     name: str
-    recipients: tuple[str, ...]
+    recipients: tuple[str, ...] | None
+    """None: all of the mail. A mail may have a thousand, and a set two hundred rules that take them all."""
     scan: bool
     actions: tuple[Action, ...]
 
@@ -37,6 +41,7 @@ class RuleTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rule: str
     outcome: str
     recipients: tuple[str, ...] = ()
+    """The first of those that it means."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -118,25 +123,32 @@ class Hopeless:
 Outcome = Done | NotDone | Hopeless
 
 
-def begun(plan: Plan, rule_set: str) -> Progress:
+def begun(plan: Plan, rule_set: str, recipients: Sequence[str]) -> Progress:
+    """`recipients`: of the mail."""
+    everybody = tuple(recipients)
     rules: dict[str, KeptRule] = {}
     for step in plan.steps:
         rule = step.rule
         rules.setdefault(
             rule.name,
-            KeptRule(name=rule.name, recipients=step.recipients, scan=rule.scan, actions=rule.actions),
+            KeptRule(
+                name=rule.name,
+                recipients=None if step.recipients == everybody else step.recipients,
+                scan=rule.scan,
+                actions=rule.actions,
+            ),
         )
     told = []
     for traced in plan.trace:
         match traced.outcome:
             case Applied(recipients):
-                told.append(RuleTold(rule=traced.rule, outcome="applies", recipients=recipients))
+                told.append(RuleTold(rule=traced.rule, outcome="applies", recipients=recipients[:MAX_TOLD]))
             case Disabled():
                 told.append(RuleTold(rule=traced.rule, outcome="is disabled"))
             case NoRecipientMatched():
                 told.append(RuleTold(rule=traced.rule, outcome="matches no recipient"))
             case TlsMissing(recipients):
-                told.append(RuleTold(rule=traced.rule, outcome="wants TLS", recipients=recipients))
+                told.append(RuleTold(rule=traced.rule, outcome="wants TLS", recipients=recipients[:MAX_TOLD]))
     return Progress(rule_set=rule_set, rules=tuple(rules.values()), told=tuple(told), scan=plan.scan)
 
 

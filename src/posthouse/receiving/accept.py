@@ -110,7 +110,7 @@ async def _plan(scope: Scope, recipients: Sequence[str], envelope: InboundEnvelo
     """What its rules will do, kept with the mail: the rule set that is active at receipt counts (developer guide,
     "Email receiving process"). Empty where none is."""
     found = await ctx.recipients.plan(scope, recipients, MailFacts(tls=bool(envelope.tls)))
-    return "" if found is None else msgspec.json.encode(begun(found.plan, found.rule_set)).decode()
+    return "" if found is None else msgspec.json.encode(begun(found.plan, found.rule_set, recipients)).decode()
 
 
 def _message(

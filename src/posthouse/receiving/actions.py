@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from posthouse.domain.messages import MessageFacts
-from posthouse.domain.receipt_progress import Done, Ends, Header, Hopeless, KeptRule, NotDone, Outcome, topic_to_tell
+from posthouse.domain.receipt_progress import Done, Ends, Header, Hopeless, NotDone, Outcome, topic_to_tell
 from posthouse.domain.receipt_rules import S3, Action, AddHeader, Bounce, Connect, Lambda, Sns, Stop, WorkMail
 from posthouse.domain.topics import MAX_MESSAGE
 from posthouse.domain.verdicts import Verdicts
@@ -40,9 +40,11 @@ class Job:
     """A mail as one rule sees it."""
 
     facts: MessageFacts
-    rule: KeptRule
+    rule: str
+    matched: tuple[str, ...]
+    """Recipients that the rule means."""
     recipients: tuple[str, ...]
-    """Of the rule, and of those the ones for whom the action is yet to be done."""
+    """Of those the ones for whom the action is yet to be done."""
     verdicts: Verdicts
     content: bytes
     """With what SES adds, and what the rules before have added."""
@@ -117,7 +119,7 @@ class Actions:
 
     async def _encrypted(self, action: S3, job: Job) -> tuple[bytes, dict[str, str]] | NotDone:
         scope = job.facts.scope
-        context = envelope_encryption.encryption_context(scope, job.facts.message_id, job.rule.name, action.kms_key)
+        context = envelope_encryption.encryption_context(scope, job.facts.message_id, job.rule, action.kms_key)
         match await self._ports.data_keys.generate(scope.account, action.kms_key, context, action.role):
             case DataKey(plaintext, sealed):
                 iv = self._random(envelope_encryption.IV_BYTES)
@@ -172,7 +174,7 @@ class Actions:
     # -- what several do
 
     def _receipt(self, action: Action, job: Job) -> dict[str, Any]:
-        return receipt_told(job.facts, job.rule.recipients, job.verdicts, action, self._clock.now_ms())
+        return receipt_told(job.facts, job.matched, job.verdicts, action, self._clock.now_ms())
 
     async def _publish(self, topic: str, message: str, job: Job) -> Done | NotDone:
         match await self._topics.publish(job.facts.scope.account, topic, SUBJECT, message):
@@ -187,7 +189,7 @@ class Actions:
         reason = f"the mail has {len(job.content)} octets, and {limit} are taken"
         if job.bounced:
             return Hopeless(reason=reason)
-        said = dict.fromkeys(job.rule.recipients, "552 5.3.4 Message too large")
+        said = dict.fromkeys(job.matched, "552 5.3.4 Message too large")
         return Hopeless(
             reason=f"{reason}; {await self._bouncing.by_ourselves(job.facts, job.content, said)}", bounced=True
         )

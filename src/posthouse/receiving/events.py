@@ -84,6 +84,8 @@ def report_read(facts: MessageFacts, recipients: Sequence[str], about: str, kind
 
 DONE, AGAIN, EXPIRED, FAILED = "done", "to be tried again", "given up", "impossible"
 """Results of an action."""
+MAX_TEXT = 1000
+"""Characters of what is said of a try: functions and mail stores choose some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def action_run(facts: MessageFacts, recipients: Sequence[str], run: Run, at_ms: 
     end      true: no action follows
     """
     detail: dict[str, Any] = {"rule": run.rule, "action": kind_of(run.action), "result": run.result}
-    detail |= {"text": run.text} if run.text else {}
+    detail |= {"text": run.text[:MAX_TEXT]} if run.text else {}
     detail |= {"telling": True} if run.telling else {}
     detail |= {"due_ms": run.due_ms} if run.due_ms is not None else {}
     return _event(facts, EventType.RECEIVED, recipients, at_ms, detail | _end(run.last))

@@ -157,8 +157,9 @@ class MailHandler:
         added = b"".join(field(each.name, each.value).raw for each in progress.added)
         head = added_head(verdicts, self._service_domain, receipt) + added
         content = with_verdicts(look.content, head, self._service_domain)
-        recipients = rule.recipients if progress.left is None else progress.left
-        return Job(facts, rule, recipients, verdicts, content, progress.bounced)
+        matched = look.mail.recipients if rule.recipients is None else rule.recipients
+        left = matched if progress.left is None else progress.left
+        return Job(facts, rule.name, matched, left, verdicts, content, progress.bounced)
 
     def _count(self, action: Action, result: str, text: str, look: Look) -> None:
         name = kind_of(action)

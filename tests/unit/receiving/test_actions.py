@@ -220,6 +220,23 @@ async def test_a_function_that_is_waited_for_decides(counter: Counter, payload: 
     assert [action for _, action, _ in await counter.runs(message_id)] == runs
 
 
+async def test_a_topic_hears_of_a_function_before_its_decision_ends_the_rule_set(counter: Counter) -> None:
+    await counter.rule(told(LAMBDA), S3)
+    await counter.rule(WORKMAIL, name="second", after="first")
+    answers(counter, "STOP_RULE_SET")
+    counter.topics.refusals[TOPIC] = PublishFailed("down")
+    message_id = await counter.comes_through()
+    counter.topics.refusals.clear()
+    counter.clock.at_ms += 5_000
+    await counter.work()
+    assert [(action, result) for _, action, result in await counter.runs(message_id)] == [
+        ("Lambda", "done"), ("Lambda topic", "to be tried again"), ("Lambda topic", "done")
+    ]  # fmt: skip
+    assert len(counter.functions.called) == 1
+    assert counter.objects.written == {}
+    assert counter.mail_store.stored == []
+
+
 async def test_a_function_that_is_not_waited_for_decides_nothing(counter: Counter) -> None:
     await counter.rule({"LambdaAction.FunctionArn": FUNCTION}, S3)
     answers(counter, "STOP_RULE_SET")

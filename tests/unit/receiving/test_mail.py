@@ -131,6 +131,18 @@ async def test_each_rule_has_the_recipients_that_it_matched(counter: Counter) ->
     assert found == [[HELP], [SALES, HELP]]
 
 
+async def test_the_plan_stays_small_where_many_rules_mean_many_recipients(counter: Counter) -> None:
+    for n in range(20):
+        await counter.rule(S3, name=f"r{n}", after=f"r{n - 1}" if n else "")
+    many = [f"user{n}@{DOMAIN}" for n in range(1000)]
+    await counter.arrives(MAIL, *many)
+    [mail] = await counter.claim()
+    assert len(mail.stage) < 20_000
+    await counter.handle(mail)
+    [told] = [each for each in await counter.details(mail.facts.message_id) if "rules" in each]
+    assert [len(each["recipients"]) for each in told["rules"]] == [10] * 20
+
+
 async def test_each_account_runs_its_own_rules(counter: Counter) -> None:
     await counter.rule({**S3, "S3Action.BucketName": "anns"})
     await counter.ses.call("VerifyDomainIdentity", BOB, Domain=DOMAIN)
