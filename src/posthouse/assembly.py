@@ -915,15 +915,15 @@ def _mail_store(config: Config, clock: Clock) -> "MailStore":
     if url is None or url.startswith("file:"):
         from posthouse.adapters.maildir import Maildirs
 
-        return Maildirs(config.data_path / "maildir" if url is None else Path(unquote(urlsplit(url).path)))
+        parts = urlsplit(url or "")
+        return Maildirs(Path(unquote(parts.netloc + parts.path)) if url else config.data_path / "maildir")
     from posthouse.adapters.certificates import TrustStore
     from posthouse.adapters.mail_servers import MailServer
     from posthouse.adapters.network import SocketNetwork
     from posthouse.adapters.resolver import DnsResolver
 
-    route = parse_relay(url)
     network, resolver = SocketNetwork(TrustStore().verify), DnsResolver(config.dns.resolvers, clock)
-    return MailServer(network, resolver, route.hops[0], lmtp=route.lmtp, hostname=config.smtp.hostname)
+    return MailServer(network, resolver, parse_relay(url), config.smtp.hostname)
 
 
 def delivery_settings(config: Config) -> DeliverySettings:

@@ -13,7 +13,7 @@ from posthouse.adapters.mail_servers import MailServer
 from posthouse.adapters.maildir import Maildirs
 from posthouse.adapters.network import SocketNetwork
 from posthouse.adapters.resolver import DnsResolver
-from posthouse.domain.routing import Hop
+from posthouse.domain.routing import parse_relay
 from posthouse.ports.mail_stores import MailboxRefused, MailStore, NotNow, Stored
 
 HELP, SALES, NOBODY = "help@in.shop.example", "sales@in.shop.example", "nobody@in.shop.example"
@@ -26,9 +26,10 @@ class Place(NamedTuple):
     """Of one recipient, lines ending in LF."""
 
 
-def server(port: int, lmtp: bool) -> MailServer:
+def server(port: int, lmtp: bool, login: str = "") -> MailServer:
     resolver = DnsResolver(["127.0.0.1:1"], FixedClock())
-    return MailServer(SocketNetwork(), resolver, Hop("127.0.0.1", port), lmtp=lmtp, hostname="mx.posthouse.test")
+    route = parse_relay(f"{'lmtp' if lmtp else 'smtp'}://{login}127.0.0.1:{port}")
+    return MailServer(SocketNetwork(), resolver, route, "mx.posthouse.test")
 
 
 def read_maildir(directory: Path, recipient: str) -> list[bytes]:
@@ -95,6 +96,25 @@ async def test_a_server_that_takes_nothing_now(stage: str, answer: str) -> None:
     with Sink(lambda at, _: answer if at == stage else None) as sink:
         outcome = await server(sink.port, False).deliver("m1", "a@partner.example", [HELP], MAIL)
     assert isinstance(outcome[HELP], NotNow)
+
+
+async def test_a_server_that_cannot_be_logged_in_to() -> None:
+    with Sink() as sink:
+        outcome = await server(sink.port, False, "user:secret@").deliver("m1", "a@partner.example", [HELP], MAIL)
+    assert outcome == {HELP: NotNow("454 4.7.0 Server offers neither AUTH PLAIN nor AUTH LOGIN")}
+
+
+async def test_a_login_goes_along() -> None:
+    login = b"AHVzZXIAc2VjcmV0"
+
+    def answer(stage: str, said: str) -> str | None:
+        if stage == "EHLO":
+            return "250-sink\r\n250 AUTH PLAIN"
+        return "235 2.7.0 ok" if stage == "AUTH" and login.decode() in said else None
+
+    with Sink(answer) as sink:
+        outcome = await server(sink.port, False, "user:secret@").deliver("m1", "a@partner.example", [HELP], MAIL)
+    assert outcome == {HELP: Stored()}
 
 
 async def test_a_server_that_is_not_there() -> None:

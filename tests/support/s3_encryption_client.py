@@ -1,5 +1,6 @@
 """AWS's own S3 encryption client, in an environment of its own beside ours: it wants an older cryptography."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -45,7 +46,13 @@ def read_encrypted(url: str, region: str, key: str, bucket: str, name: str, *, l
 
 
 def _install() -> None:
-    done = PLACE / "done"
+    with PLACE.with_suffix(".lock").open("w") as lock:
+        # Two runs at once install it once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install_alone(PLACE / "done")
+
+
+def _install_alone(done: Path) -> None:
     if done.exists() and done.read_text() == PINNED.read_text():
         return
     venv.create(PLACE, clear=True, with_pip=True)

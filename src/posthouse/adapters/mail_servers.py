@@ -8,13 +8,13 @@ import ipaddress
 import logging
 from collections.abc import Mapping, Sequence
 
-from posthouse.domain.routing import Hop
+from posthouse.domain.routing import Route
 from posthouse.ports.mail_stores import MailboxRefused, NotNow, Stored, StoreOutcome
 from posthouse.ports.network import ConnectFailed, Disconnected, Network, Stream
 from posthouse.ports.resolver import LookupFailed, NoSuchName, Resolver
 from posthouse.wire.smtp_client import ClientProtocol
-from posthouse.wire.smtp_reply import Reply
-from posthouse.wire.smtp_transaction import Envelope, Event, Failed, Finished, StartTls
+from posthouse.wire.smtp_reply import Reply, reply
+from posthouse.wire.smtp_transaction import Envelope, Event, Failed, Finished, Stage, StartTls
 
 CONNECT_S = 10.0
 ANSWER_S = 60.0
@@ -29,10 +29,11 @@ log = logging.getLogger("posthouse.mail_store")
 class MailServer:
     """ports.mail_stores.MailStore by LMTP or SMTP."""
 
-    def __init__(self, network: Network, resolver: Resolver, hop: Hop, *, lmtp: bool, hostname: str) -> None:
-        """`hostname`: what we call ourselves."""
-        self._network, self._resolver, self._hop = network, resolver, hop
-        self._lmtp, self._hostname = lmtp, hostname
+    def __init__(self, network: Network, resolver: Resolver, route: Route, hostname: str) -> None:
+        """`route`: its first hop, protocol and login. `hostname`: what we call ourselves."""
+        self._network, self._resolver = network, resolver
+        self._route, self._hop = route, route.hops[0]
+        self._hostname = hostname
 
     async def deliver(
         self, message_id: str, mail_from: str, recipients: Sequence[str], content: bytes
@@ -58,10 +59,12 @@ class MailServer:
         """Raises ConnectFailed and Disconnected for a server that is not there, or goes."""
         stream = await self._network.connect(await self._address(), self._hop.port, timeout_s=CONNECT_S)
         try:
-            protocol = ClientProtocol(self._hostname, lmtp=self._lmtp)
+            protocol = ClientProtocol(self._hostname, lmtp=self._route.lmtp)
             event = await _converse(protocol, stream)
             if "STARTTLS" in protocol.extensions and not isinstance(event, Failed):
                 event = await self._start_tls(protocol, stream)
+            if self._route.username and not isinstance(event, Failed):
+                event = await self._log_in(protocol, stream)
             if isinstance(event, Failed):
                 return event
             protocol.send(envelope)
@@ -80,6 +83,13 @@ class MailServer:
             return event
         await stream.start_tls(self._hop.host, ANSWER_S)
         protocol.tls_started()
+        return await _converse(protocol, stream)
+
+    async def _log_in(self, protocol: ClientProtocol, stream: Stream) -> Event:
+        if stream.tls is None and not ipaddress.ip_address(stream.peer_ip).is_loopback:
+            # Whoever sits between could take STARTTLS out of the offer and then read the secret.
+            return Failed(Stage.AUTH, reply(454, "No TLS: credentials are not sent in the clear", "4.7.0"))
+        protocol.authenticate(self._route.username, self._route.password)
         return await _converse(protocol, stream)
 
     async def _address(self) -> str:
@@ -119,11 +129,10 @@ def _without_return_path(content: bytes) -> bytes:
     return rest if first.lower().startswith(b"return-path:") and not rest.startswith((b" ", b"\t")) else content
 
 
-def _outcome(reply: Reply) -> StoreOutcome:
-    if reply.ok:
+def _outcome(heard: Reply) -> StoreOutcome:
+    if heard.ok:
         return Stored()
-    said = str(reply)
-    return MailboxRefused(said) if reply.permanent else NotNow(said)
+    return MailboxRefused(str(heard)) if heard.permanent else NotNow(str(heard))
 
 
 def _is_address(host: str) -> bool:

@@ -2,8 +2,8 @@
 
 The plan was made at the door (accept.receive) and came with the mail. Verdicts are found out once, then action follows
 action; after each one, how far the mail came is written down with what was done, so that a crash repeats at most the
-action in flight.
-What fails is tried again, later and later, for four hours, and then dropped: told by an event and counted.
+action in flight. What fails is tried again, later and later, for four hours, and then dropped: told by an event and
+counted.
 """
 
 import logging
@@ -137,6 +137,8 @@ class MailHandler:
                 progress = after_dropped(progress)
                 if outcome.bounced:
                     progress = msgspec.structs.replace(progress, bounced=True)
+        # What functions and mail stores say may have many lines; events and the log have one.
+        text = " ".join(text.split())
         self._count(action, result, text, look)
         told.append(
             events.action_run(
