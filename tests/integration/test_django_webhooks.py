@@ -142,7 +142,7 @@ def test_anymail_takes_mail_that_came_in(world: World, encoding: str) -> None:
     done = world.server.cli("topic", "subscribe", topic, site, "--confirmed")
     assert done.returncode == 0, done.stderr
     before = len(world.site.events())
-    with smtplib.SMTP("127.0.0.1", world.server.inbound) as client:
+    with smtplib.SMTP("127.0.0.1", world.server.inbound, timeout=20) as client:
         client.sendmail(
             "amy@partner.example",
             [f"help@{name}.example"],

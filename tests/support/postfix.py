@@ -109,7 +109,7 @@ class Postfix:
         if milter_port:
             more += f"\nsmtpd_milters = inet:127.0.0.1:{milter_port}\n"
         main = MAIN.format(dir=directory, uid=owner.pw_uid, gid=owner.pw_gid, answers=shown, more=more)
-        (directory / "etc" / "main.cf").write_text(main)
+        (directory / "etc" / "main.cf").write_text(_each_once(main))
         (directory / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
 
     def __enter__(self) -> "Postfix":
@@ -150,3 +150,10 @@ class Postfix:
             assert time.monotonic() < deadline, f"{len(found)} of {count} mails arrived\n{self.log}"
             time.sleep(0.05)
         return found
+
+
+def _each_once(main: str) -> str:
+    """The last value of each setting. Every process of Postfix warns of those before it, the one that keeps the log too:
+    to itself, before it reads, and the socket that they are sent to has room for ten lines."""
+    settings = {line.partition("=")[0].strip(): line for line in main.splitlines() if "=" in line}
+    return "".join(f"{line}\n" for line in settings.values())

@@ -106,7 +106,7 @@ class World:
 
     def send(self, to: str, subject: str) -> None:
         """By the partner's Postfix."""
-        with smtplib.SMTP("127.0.0.1", self.postfix.port) as client:
+        with smtplib.SMTP("127.0.0.1", self.postfix.port, timeout=20) as client:
             client.sendmail(f"amy@{PARTNER}", [to], self.mail(to, subject))
 
     def came_in(self, subject: str) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def world() -> Iterator[World]:
         }
         server = Server(settings)
         to_us = f"transport_maps = inline:{{{{{DOMAIN} = smtp:[127.0.0.1]:{server.inbound}}}}}"
-        with server, Postfix(port=postfix_port, more=f"{to_us}\n{RELAYING}") as postfix:
+        with Postfix(port=postfix_port, more=f"{to_us}\n{RELAYING}") as postfix, server:
             ses = ses_client(server.url)
             ses.verify_domain_identity(Domain=DOMAIN)
             ses.create_receipt_rule_set(RuleSetName="main")
@@ -249,7 +249,7 @@ def test_mail_for_nobody_goes_back_to_its_sender(world: World) -> None:
 
 
 def test_the_door_knows_rules_and_forged_mail_is_told_as_such(world: World) -> None:
-    with smtplib.SMTP("127.0.0.1", world.server.inbound) as client:
+    with smtplib.SMTP("127.0.0.1", world.server.inbound, timeout=20) as client:
         client.ehlo("evil.example")
         client.mail("boss@forged.example")
         assert client.rcpt(HELP)[0] == 530

@@ -82,7 +82,7 @@ def test_rules_act_on_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             bad = {"Name": "bad", "Actions": [{"S3Action": {"BucketName": "nobodys"}}]}
             with pytest.raises(ses.exceptions.ClientError, match="No such bucket: nobodys"):
                 ses.create_receipt_rule(RuleSetName="main", Rule=bad)
-            with smtplib.SMTP("127.0.0.1", server.inbound) as client:
+            with smtplib.SMTP("127.0.0.1", server.inbound, timeout=20) as client:
                 client.sendmail("amy@partner.example", [f"help@{DOMAIN}"], MAIL)
             details = wait_until_done(server)
             done = [(each["action"], each["result"], each["text"]) for each in details if "action" in each]
