@@ -153,7 +153,7 @@ class Postfix:
 
 
 def _each_once(main: str) -> str:
-    """The last value of each setting. Every process of Postfix warns of those before it, the one that keeps the log too:
-    to itself, before it reads, and the socket that they are sent to has room for ten lines."""
+    """The last value of each setting. Every process of Postfix warns of those before it, the one that keeps the log
+    too: to itself, before it reads, and the socket that they are sent to has room for ten lines."""
     settings = {line.partition("=")[0].strip(): line for line in main.splitlines() if "=" in line}
     return "".join(f"{line}\n" for line in settings.values())
