@@ -107,6 +107,33 @@ async def test_a_silent_server_ends_in_time(
     assert await resolver.mx("ex.test") == LookupFailed("MX lookup of ex.test timed out")
 
 
+async def test_where_nobody_answers_nobody_is_asked_for_a_while(
+    server: DnsServer, resolver: DnsResolver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "LIFETIME_S", 0.3)
+    server.add("ex.test", "MX", "10 mx.ex.test.")
+    server.faults["mute.test"] = "timeout"
+    assert await resolver.mx("mute.test") == LookupFailed("MX lookup of mute.test timed out")
+    assert await resolver.mx("ex.test") == LookupFailed("MX lookup of ex.test failed: no name server answers")
+    clock.ms += adapter.SILENCE_MS
+    assert await resolver.mx("ex.test") == (MailExchanger(10, "mx.ex.test"),)
+
+
+async def test_one_mute_zone_among_others_silences_nobody(
+    server: DnsServer, resolver: DnsResolver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "LIFETIME_S", 0.3)
+    server.add("ex.test", "MX", "10 mx.ex.test.")
+    server.add("other.test", "MX", "10 mx.other.test.")
+    server.faults["mute.test"] = "timeout"
+    mute = asyncio.create_task(resolver.mx("mute.test"))
+    await asyncio.sleep(0)
+    clock.ms += 1
+    assert isinstance(await resolver.mx("ex.test"), tuple)
+    assert await mute == LookupFailed("MX lookup of mute.test timed out")
+    assert isinstance(await resolver.mx("other.test"), tuple)
+
+
 async def test_failures_are_not_remembered(server: DnsServer, resolver: DnsResolver) -> None:
     server.faults["ex.test"] = "servfail"
     await resolver.mx("ex.test")

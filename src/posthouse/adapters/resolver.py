@@ -20,6 +20,9 @@ LIFETIME_S = 5.0
 """A whole lookup, all servers and retries."""
 TRY_S = 2.0
 """One server, once."""
+SILENCE_MS = 15_000
+"""So long nothing is asked of servers that let a whole lookup pass without a word: a mail that comes in has a dozen
+questions, and without DNS (a laptop on its way, a closed network) each would wait for its time to run out."""
 MAX_TTL_S = 3600
 MAX_NEGATIVE_TTL_S = 60
 """Below what zones ask for: a record that was just published shall be seen by the next check."""
@@ -41,6 +44,8 @@ class DnsResolver:
         self._asker: dns.asyncresolver.Resolver | None = None
         self._cache: dict[tuple[str, RecordType], tuple[int, Found]] = {}
         self._asking: dict[tuple[str, RecordType], asyncio.Task[Found]] = {}
+        self._answered_ms = 0
+        self._silent_until_ms = 0
 
     async def mx(self, domain: str) -> tuple[MailExchanger, ...] | NoSuchName | LookupFailed:
         return await self._find(domain, "MX")
@@ -86,20 +91,38 @@ class DnsResolver:
         return await asyncio.shield(task)
 
     async def _ask(self, key: tuple[str, RecordType]) -> Found:
+        name, type = key
+        if not name:
+            return NoSuchName()
+        asked_ms = self._clock.now_ms()
+        if asked_ms < self._silent_until_ms:
+            return LookupFailed(f"{type} lookup of {name} failed: no name server answers")
+        import dns.resolver
+
+        try:
+            found = await self._answer(key)
+        except dns.resolver.LifetimeTimeout:
+            # One zone's servers may be slow while all others are quick: silence is when nobody has had an answer.
+            if self._answered_ms < asked_ms:
+                self._silent_until_ms = self._clock.now_ms() + SILENCE_MS
+            return LookupFailed(f"{type} lookup of {name} timed out")
+        self._answered_ms = self._clock.now_ms()
+        return found
+
+    async def _answer(self, key: tuple[str, RecordType]) -> Found:
+        """Raises LifetimeTimeout where nobody answers."""
         import dns.exception
         import dns.resolver
 
         name, type = key
-        if not name:
-            return NoSuchName()
         try:
             answer = await self._resolver().resolve(
                 f"{name}.", type, search=False, lifetime=LIFETIME_S, raise_on_no_answer=False
             )
+        except dns.resolver.LifetimeTimeout:
+            raise
         except dns.resolver.NXDOMAIN as error:
             return self._keep(key, NoSuchName(), _negative_ttl_s(error))
-        except dns.resolver.LifetimeTimeout:
-            return LookupFailed(f"{type} lookup of {name} timed out")
         except (dns.resolver.NoNameservers, dns.resolver.NoResolverConfiguration) as error:
             return LookupFailed(f"{type} lookup of {name} failed: {_reason(error)}")
         except (dns.exception.DNSException, ValueError):  # UnicodeError, from IDNA, is a ValueError
