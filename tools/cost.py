@@ -77,9 +77,11 @@ def over_api(callers: int, count: int, *words: object, per_call: int = 1) -> Cal
             load("ses", "--url", server.url, "-n", 200, "-c", callers, *words)
             drained(server)
             return spent(
-                server, count * per_call, lambda: load("ses", "--url", server.url, "-n", count, "-c", callers, *words)["rate"],
+                server,
+                count * per_call,
+                lambda: load("ses", "--url", server.url, "-n", count, "-c", callers, *words)["rate"],
                 profile,
-            )  # fmt: skip
+            )
 
     return run
 

@@ -20,6 +20,9 @@ from posthouse.ports.wakeups import Topic
 
 TAP = b"\0"
 READ_AT_ONCE = 64
+QUIET_S = 0.005
+"""After a tap its ear is closed for so long: at full load taps come by the thousand, each would wake a process that is
+at work already, and engines rest about so long between two looks anyway. What comes meanwhile is heard then."""
 
 
 def runtime_directory(data_dir: Path) -> Path:
@@ -64,6 +67,7 @@ class LocalWakeups:
             with contextlib.suppress(OSError):
                 os.unlink(ear.getsockname())
             ear.close()
+        self._ears.clear()
         self._mouth.close()
         with contextlib.suppress(OSError):  # others may still listen there
             self._directory.rmdir()
@@ -87,6 +91,12 @@ class LocalWakeups:
             for _ in range(READ_AT_ONCE):
                 ear.recv(len(TAP))
         self._wake(topic)
+        self._loop.remove_reader(ear)
+        self._loop.call_later(QUIET_S, self._listen_again, topic, ear)
+
+    def _listen_again(self, topic: Topic, ear: socket.socket) -> None:
+        if self._ears.get(topic) is ear:
+            self._loop.add_reader(ear, self._heard, topic, ear)
 
     def _wake(self, topic: Topic) -> None:
         for event in self._subscribers[topic]:

@@ -10,7 +10,7 @@ from posthouse.delivery.parcel import Job, Parcel
 from posthouse.delivery.prepared import Refused
 from posthouse.delivery.settings import DeliverySettings
 from posthouse.domain.events import Event
-from posthouse.domain.messages import MessageFacts, RecipientState
+from posthouse.domain.messages import RecipientState
 from posthouse.domain.outcomes import (
     Bounced,
     BounceKind,
@@ -46,7 +46,7 @@ class Conclusions:
         """Nobody gets this message."""
         facts = parcel.facts
         results = tuple(RecipientResult(r.recipient, RecipientState.REJECTED, refused.reason) for r in recipients)
-        return Settlement(facts.scope, facts.message_id, results, self._marked([refused.event], facts))
+        return Settlement(facts.scope, facts.message_id, results, self._marked([refused.event], parcel))
 
     def _judged(self, recipient: ClaimedRecipient, reply: Reply, groups: "_Groups", now_ms: int) -> RecipientResult:
         number = recipient.attempts + 1
@@ -72,20 +72,23 @@ class Conclusions:
     ) -> Settlement:
         facts, prepared = parcel.facts, parcel.prepared
         if prepared is None or not prepared.new or parcel.told:
-            return Settlement(facts.scope, facts.message_id, results, self._marked(told, facts))
+            return Settlement(facts.scope, facts.message_id, results, self._marked(told, parcel))
         # With the first settlement of the message, whichever recipients it is about: later ones follow it.
         parcel.told = True
         first = events.send(facts, [r.recipient for r in parcel.recipients], now_ms)
         return Settlement(
-            facts.scope, facts.message_id, results, self._marked([first, *told], facts), prepared.content or None
+            facts.scope, facts.message_id, results, self._marked([first, *told], parcel), prepared.content or None
         )
 
-    def _marked(self, told: list[Event], facts: MessageFacts) -> tuple[Event, ...]:
+    def _marked(self, told: list[Event], parcel: Parcel) -> tuple[Event, ...]:
         """The events, each with what keeps it out of statistics: how many of its recipients the mailbox simulator
-        answers for, and whether the mail is the installation's own."""
+        answers for, and whether the mail is the installation's own. Mostly it is neither."""
+        system = parcel.facts.system
+        if not system and not count_simulated([each.recipient for each in parcel.recipients], self._simulators):
+            return tuple(told)
         counts = [count_simulated(event.recipients, self._simulators) for event in told]
         return tuple(
-            msgspec.structs.replace(event, simulated=count, uncounted=facts.system) if count or facts.system else event
+            msgspec.structs.replace(event, simulated=count, uncounted=system) if count or system else event
             for event, count in zip(told, counts, strict=True)
         )
 

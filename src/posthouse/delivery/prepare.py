@@ -116,13 +116,12 @@ class Preparer:
 
     async def __call__(self, claimed: ClaimedMessage) -> Prepared | Refused | Postponed:
         facts = claimed.facts
-        mail_from = await self._sources.return_paths.path_for(facts)
         require_tls = await self._sources.set_options.requires_tls(facts)
         if claimed.sent is not None:
             # A retry sends exactly what the first attempt sent.
             return Prepared(
                 content=claimed.sent,
-                mail_from=mail_from,
+                mail_from=await self._sources.return_paths.path_for(facts),
                 eight_bit=not claimed.sent.isascii(),
                 new=False,
                 require_tls=require_tls,
@@ -130,8 +129,8 @@ class Preparer:
         try:
             await self._content_check.scan(claimed)
             if self._all_captured and await self._may_be_made_later(claimed):
-                return Prepared(content=b"", mail_from=mail_from)
-            of = await self._ingredients(claimed, mail_from)
+                return Prepared(content=b"", mail_from="")
+            of = await self._ingredients(claimed)
             made = await asyncio.get_running_loop().run_in_executor(self._pool, prepare, of)
         except RenderingFailure as failure:
             return self._not_rendered(claimed, failure.message)
@@ -146,7 +145,7 @@ class Preparer:
         is_templated = claimed.facts.content_kind is ContentKind.TEMPLATED
         return not is_templated and await self._content_check.is_above_suspicion(claimed.content)
 
-    async def _ingredients(self, claimed: ClaimedMessage, mail_from: str) -> Ingredients:
+    async def _ingredients(self, claimed: ClaimedMessage) -> Ingredients:
         """Raises RenderingFailure for a template whose content is gone."""
         facts, sources = claimed.facts, self._sources
         template = None
@@ -161,7 +160,7 @@ class Preparer:
             content=claimed.content,
             keys=await sources.key_ring.keys_for(facts.identity_scope, facts.from_domain),
             origin=self._origin,
-            mail_from=mail_from,
+            mail_from=await sources.return_paths.path_for(facts),
             sent_by=await sources.set_options.of(facts),
             template=template,
         )

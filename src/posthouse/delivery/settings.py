@@ -40,7 +40,7 @@ class DeliverySettings:
     """How long a destination is left alone that could not be reached; never longer than the first retry wait."""
     preparing: int = 16
     """Messages in preparation at one time: enough to keep the signing threads busy."""
-    claim_batch: int = 64
+    claim_batch: int = 128
     """Recipients claimed at once."""
     max_in_flight: int = 4000
     """Recipients claimed and not yet settled."""

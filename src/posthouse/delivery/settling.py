@@ -9,7 +9,7 @@ from posthouse.ports.mailstore import Queue, Settlement
 
 logger = logging.getLogger("posthouse.delivery")
 
-MAX_BATCH = 64
+MAX_BATCH = 128
 """Settlements in one transaction: a bound for how long it keeps other writers waiting."""
 GATHER_S = 0.002
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)

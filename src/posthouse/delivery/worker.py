@@ -28,7 +28,7 @@ from posthouse.ports.wakeups import Topic, Wakeups
 
 logger = logging.getLogger("posthouse.delivery")
 
-PAUSE_S = 0.005
+PAUSE_S = 0.015
 """Between claims: rows that come one by one are claimed some at a time, and callers find the database free."""
 NOTHING = Prepared(b"", "", new=False)
 """In the place of what could not be prepared; never sent."""

@@ -47,14 +47,19 @@ class Session(Protocol):
         """The statement once for each set of parameters, in order; the rows of all answers."""
         ...
 
+    async def changes(self, sql: str, params: Iterable[Row]) -> Sequence[bool]:
+        """An UPDATE or DELETE once for each set of parameters, in order; for each of them whether it changed a row."""
+        ...
+
 
 class Database(Protocol):
     """One database as one process uses it. Everything raises StoreUnavailable where the database cannot serve."""
 
-    async def write(self, work: Work[T], *, durable: bool = True) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True, alone: bool = False) -> T:
         """Runs the work in a transaction of its own and commits it; an exception undoes it.
 
         Not durable: a power cut may take it back, until the next durable one; the death of a process never does.
+        Alone: only one caller waits for it, and likely nobody else comes meanwhile.
         """
         ...
 

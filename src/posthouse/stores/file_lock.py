@@ -7,10 +7,16 @@ next one at once, and the kernel releases it when its holder dies.
 import asyncio
 import fcntl
 import os
+import time
 from concurrent.futures import Executor
 from pathlib import Path
 
 from posthouse.ports.stores import StoreUnavailable
+
+# Others hold it for a millisecond or two, mostly. The way into a thread and back costs both sides more processor than
+# so many short naps, and at full load every second one would go it (docs/performance.md).
+NAPS = 4
+NAP_S = 0.00025
 
 
 class FileLock:
@@ -38,7 +44,7 @@ class FileLock:
 
     async def acquire(self) -> None:
         """Raises StoreUnavailable where its holder keeps it too long."""
-        if self.try_acquire():
+        if self.try_acquire() or self._nap():
             return
         if self._coming is None:
             # A wait in a thread cannot be called off; one that outlived its caller is taken up by the next.
@@ -60,6 +66,16 @@ class FileLock:
             raise StoreUnavailable("another process keeps the database locked")
         coming.result()
         self._held = True
+
+    def _nap(self) -> bool:
+        """True where it came within a millisecond. The loop stands still meanwhile, as while a commit syncs."""
+        if self._coming is not None:
+            return False
+        for _ in range(NAPS):
+            time.sleep(NAP_S)
+            if self.try_acquire():
+                return True
+        return False
 
     def _came(self, coming: asyncio.Future[None]) -> None:
         self._coming = None

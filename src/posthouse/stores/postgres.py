@@ -158,6 +158,11 @@ class PostgresSession:
         with unavailable():
             return await self._connection.fetchmany(numbered(sql), sets) if sets else []
 
+    async def changes(self, sql: str, params: Iterable[Row]) -> Sequence[bool]:
+        counted = [(*each, number) for number, each in enumerate(params)]
+        changed = {number for (number,) in await self.rows_of_many(f"{sql} RETURNING CAST(? AS BIGINT)", counted)}
+        return [number in changed for number in range(len(counted))]
+
 
 class PostgresDatabase:
     """One PostgreSQL database as one process uses it. Connections that broke are replaced when they are next needed."""
@@ -166,7 +171,7 @@ class PostgresDatabase:
         self._pool = pool
         self._inserts: dict[str, str] = {}
 
-    async def write(self, work: Work[T], *, durable: bool = True) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True, alone: bool = False) -> T:
         async with self._begun(BEGIN if durable else BEGIN_UNSYNCED) as session:
             return await work(session)
 

@@ -53,7 +53,7 @@ LOAD = (
 )
 SETTLE = (
     "UPDATE queue SET state = ?, attempts = attempts + 1, due_ms = ?, lease_owner = '', reply = ?, updated_ms = ?"
-    f" WHERE {STILL_QUEUED} AND recipient = ? RETURNING CAST(? AS BIGINT)"
+    f" WHERE {STILL_QUEUED} AND recipient = ?"
 )
 
 FOR_A_LIST = '"mailing_list":{'
@@ -263,22 +263,23 @@ async def _settle(session: Session, members: Sequence[_Member], now_ms: int) -> 
     attempts = [
         (
             result.state.value, result.due_ms, result.reply, now_ms,
-            *settlement.scope, settlement.message_id, result.recipient, number,
+            *settlement.scope, settlement.message_id, result.recipient,
         )
-        for number, (settlement, result) in enumerate(
-            (settlement, result) for settlement, _ in members for result in settlement.results
-        )
+        for settlement, _ in members
+        for result in settlement.results
     ]  # fmt: skip
     # By key, so that two nodes lock rows in one order; a recipient's own results stay in theirs.
-    settled = {number for (number,) in await session.rows_of_many(SETTLE, sorted(attempts, key=_key_of_attempt))}
+    in_order = sorted(range(len(attempts)), key=lambda number: attempts[number][4:])
+    changed = await session.changes(SETTLE, [attempts[number] for number in in_order])
+    late_numbers = {number for number, done in zip(in_order, changed, strict=True) if not done}
     events: list[Event] = []
     sent: dict[_Key, Content] = {}
     number = 0
     for settlement, content in members:
-        recipients = [result.recipient for result in settlement.results]
-        late = {recipient for i, recipient in enumerate(recipients, number) if i not in settled}
-        number += len(recipients)
-        if late and len(late) == len(recipients):
+        results = settlement.results
+        late = {results[i - number].recipient for i in late_numbers if number <= i < number + len(results)}
+        number += len(results)
+        if late and len(late) == len(results):
             continue
         events += _still_true(settlement.events, late)
         if content is not None:
@@ -288,12 +289,11 @@ async def _settle(session: Session, members: Sequence[_Member], now_ms: int) -> 
     return len(events)
 
 
-def _key_of_attempt(attempt: Row) -> tuple[str, ...]:
-    return tuple(attempt[4:8])
-
-
 def _still_true(events: Sequence[Event], late: set[str]) -> Iterator[Event]:
     """The events without the recipients whose end was written before, and without those that told of no other."""
+    if not late:
+        yield from events
+        return
     for event in events:
         if late.isdisjoint(event.recipients):
             yield event

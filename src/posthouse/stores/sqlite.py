@@ -23,9 +23,11 @@ from posthouse.stores.file_lock import FileLock
 
 T = TypeVar("T")
 
-# A commit that the disk ends within this time is waited for on the loop: the way to a thread and back costs 60-100 us.
-# One that takes longer leaves the loop free for those who come meanwhile.
+# A commit that the disk ends within this time is waited for on the loop: the way to a thread and back costs 60-200 us.
+# One that takes longer leaves the loop free for those who come meanwhile; where nobody is known to come, it may take
+# somewhat longer.
 QUICK_COMMIT_S = 0.0004
+QUICK_ALONE_S = 0.005
 # How long another program (a backup, a shell, a stopped process of ours) may hold the file before we give up.
 LOCK_PATIENCE_S = 10.0
 LONG_READERS = 2
@@ -96,6 +98,14 @@ class SqliteSession:
         except sqlite3.Error as error:
             raise told(error) from None
 
+    async def changes(self, sql: str, params: Iterable[Row]) -> Sequence[bool]:
+        # RETURNING would cost as much as the change: SQLite makes a table for its rows each time.
+        cursor = self._connection.cursor()
+        try:
+            return [cursor.execute(sql, each).rowcount > 0 for each in params]
+        except sqlite3.Error as error:
+            raise told(error) from None
+
 
 class SqliteDatabase:
     """One SQLite file as one process uses it; made inside the loop that is going to use it."""
@@ -151,12 +161,12 @@ class SqliteDatabase:
 
     # Writing
 
-    async def write(self, work: Work[T], *, durable: bool = True) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True, alone: bool = False) -> T:
         async with self._turn:
             try:
                 await self._begin(durable)
                 result = run_through(work(self._writing))
-                await self._commit()
+                await self._commit(durable, alone)
             except BaseException:
                 self._roll_back()
                 raise
@@ -171,7 +181,7 @@ class SqliteDatabase:
             try:
                 await self._begin(durable=True)
                 yield self._writing
-                await self._commit()
+                await self._commit(durable=True, alone=False)
             except BaseException:
                 self._roll_back()
                 raise
@@ -180,8 +190,7 @@ class SqliteDatabase:
             self._checkpoint_when_due()
 
     async def _begin(self, durable: bool) -> None:
-        if not self._lock.try_acquire():
-            await self._lock.acquire()
+        await self._lock.acquire()
         try:
             if durable is not self._durable and self._synced:
                 # With NORMAL a commit in WAL mode syncs nothing by itself (https://www.sqlite.org/pragma.html
@@ -206,19 +215,24 @@ class SqliteDatabase:
                     raise told(error) from None
                 time.sleep(0.005)
 
-    async def _commit(self) -> None:
-        if self._commit_s < QUICK_COMMIT_S:
+    async def _commit(self, durable: bool, alone: bool) -> None:
+        if not durable:
+            self._end_transaction()  # waits for no disk
+        elif self._commit_s < (QUICK_ALONE_S if alone else QUICK_COMMIT_S):
             self._timed_commit()
         else:
             await self._in_thread(self._timed_commit)
 
     def _timed_commit(self) -> None:
         start = time.perf_counter()
+        self._end_transaction()
+        self._commit_s += (time.perf_counter() - start - self._commit_s) * 0.1
+
+    def _end_transaction(self) -> None:
         try:
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             raise told(error) from None
-        self._commit_s += (time.perf_counter() - start - self._commit_s) * 0.1
 
     def _roll_back(self) -> None:
         # A full disk may have made SQLite roll back by itself.
