@@ -3,11 +3,10 @@
 The only function of this room that is not pure: the randomness is OpenSSL's, as it should be for a key.
 """
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing import TYPE_CHECKING
 
-from posthouse.mail.dkim import public_record
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 RSA_BITS = 2048
 """As Easy DKIM since 2021."""
@@ -18,6 +17,13 @@ def new_key_pair(algorithm: str) -> tuple[bytes, str]:
 
     `algorithm` is ``rsa-sha256`` or ``ed25519-sha256``. RSA takes some 100 ms: call it in a thread.
     """
+    # A tenth of a start, for what few calls need.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from posthouse.mail.dkim import public_record
+
     private: Ed25519PrivateKey | RSAPrivateKey
     if algorithm == "ed25519-sha256":
         private = Ed25519PrivateKey.generate()
