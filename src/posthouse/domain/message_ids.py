@@ -4,6 +4,7 @@ Source: ids observed on the live service: ``<16 hex>-<uuid>-000000``, the first 
 next twelve the time in milliseconds. Ids of received mail are 40 characters of 0-9a-v.
 """
 
+import base64
 import hashlib
 
 _REGIONS = {
@@ -15,7 +16,6 @@ _REGIONS = {
     "ap-south-1": "0109",
     "ap-southeast-1": "010e",
 }
-_BASE32HEX = "0123456789abcdefghijklmnopqrstuv"
 
 
 def region_prefix(region: str) -> str:
@@ -32,5 +32,4 @@ def outgoing_id(region: str, at_ms: int, random: bytes) -> str:
 
 def incoming_id(at_ms: int, random: bytes) -> str:
     """The id of received mail; `random` are 20 bytes or more."""
-    number = (at_ms << 152) | int.from_bytes(random[:19], "big")
-    return "".join(_BASE32HEX[number >> (5 * i) & 31] for i in range(39, -1, -1))
+    return base64.b32hexencode(at_ms.to_bytes(6, "big") + random[:19]).decode().lower()
