@@ -94,6 +94,7 @@ def relayed(count: int, signed: bool) -> Callable[[Path | None], dict[str, float
             routes = {"delivery.mode": "direct", "delivery.routes": {"*": f"127.0.0.1:{port}"}}
             server = stack.enter_context(Server({**STRICT, **routes, **more}))
             verify_domains(server, "bench.example.com")
+            drained(server)
             sink = stack.enter_context(sink_for(port, count))
 
             def work() -> float:
@@ -111,6 +112,7 @@ def inbound(count: int) -> Callable[[Path | None], dict[str, float]]:
         with Server(STRICT) as server:
             verify_domains(server, "bench.example.com", "example.net")
             load("smtp", "--port", server.inbound, "-n", 500)
+            drained(server)
             return spent(server, count, lambda: load("smtp", "--port", server.inbound, "-n", count)["rate"], profile)
 
     return run
