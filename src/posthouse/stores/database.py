@@ -55,11 +55,10 @@ class Session(Protocol):
 class Database(Protocol):
     """One database as one process uses it. Everything raises StoreUnavailable where the database cannot serve."""
 
-    async def write(self, work: Work[T], *, durable: bool = True, alone: bool = False) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True) -> T:
         """Runs the work in a transaction of its own and commits it; an exception undoes it.
 
         Not durable: a power cut may take it back, until the next durable one; the death of a process never does.
-        Alone: only one caller waits for it, and likely nobody else comes meanwhile.
         """
         ...
 

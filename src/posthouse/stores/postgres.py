@@ -171,7 +171,7 @@ class PostgresDatabase:
         self._pool = pool
         self._inserts: dict[str, str] = {}
 
-    async def write(self, work: Work[T], *, durable: bool = True, alone: bool = False) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True) -> T:
         async with self._begun(BEGIN if durable else BEGIN_UNSYNCED) as session:
             return await work(session)
 

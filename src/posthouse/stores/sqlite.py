@@ -23,15 +23,13 @@ from posthouse.stores.file_lock import FileLock
 
 T = TypeVar("T")
 
-# A commit that the disk ends within this time is waited for on the loop: the way to a thread and back costs 60-200 us.
-# One that takes longer leaves the loop free for those who come meanwhile; where nobody is known to come, it may take
-# somewhat longer.
-QUICK_COMMIT_S = 0.0004
-QUICK_ALONE_S = 0.005
+# A commit that the disk ends within this time is waited for on the loop: handing it to a thread costs a fifth of the
+# processor time of an accepted message (docs/performance.md). One that takes longer leaves the loop free for those who
+# come meanwhile.
+QUICK_COMMIT_S = 0.0015
 # How long another program (a backup, a shell, a stopped process of ours) may hold the file before we give up.
 LOCK_PATIENCE_S = 10.0
 LONG_READERS = 2
-WRITER_CACHE_KIB = 8000
 # Work after which the write-ahead log is carried over into the database file.
 CHECKPOINT_ROWS = 4_000
 CHECKPOINT_BYTES = 16 << 20
@@ -131,7 +129,6 @@ class SqliteDatabase:
     def _connect_writer(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
             # Carried over by `_carry_over`, so that no commit pays for it.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -161,12 +158,12 @@ class SqliteDatabase:
 
     # Writing
 
-    async def write(self, work: Work[T], *, durable: bool = True, alone: bool = False) -> T:
+    async def write(self, work: Work[T], *, durable: bool = True) -> T:
         async with self._turn:
             try:
                 await self._begin(durable)
                 result = run_through(work(self._writing))
-                await self._commit(durable, alone)
+                await self._commit(durable)
             except BaseException:
                 self._roll_back()
                 raise
@@ -181,7 +178,7 @@ class SqliteDatabase:
             try:
                 await self._begin(durable=True)
                 yield self._writing
-                await self._commit(durable=True, alone=False)
+                await self._commit(durable=True)
             except BaseException:
                 self._roll_back()
                 raise
@@ -215,10 +212,10 @@ class SqliteDatabase:
                     raise told(error) from None
                 time.sleep(0.005)
 
-    async def _commit(self, durable: bool, alone: bool) -> None:
+    async def _commit(self, durable: bool) -> None:
         if not durable:
             self._end_transaction()  # waits for no disk
-        elif self._commit_s < (QUICK_ALONE_S if alone else QUICK_COMMIT_S):
+        elif self._commit_s < QUICK_COMMIT_S:
             self._timed_commit()
         else:
             await self._in_thread(self._timed_commit)
