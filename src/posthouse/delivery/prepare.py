@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from posthouse.delivery import events
+from posthouse.delivery.armfuls import Armfuls
 from posthouse.delivery.content_check import BadContent, ContentCheck, NotScanned, refuse_test_file
 from posthouse.delivery.key_ring import KeyRing
 from posthouse.delivery.prepared import Postponed, Prepared, Refused
@@ -112,6 +113,7 @@ class Preparer:
         self._all_captured = all_captured
         self._sources, self._origin, self._clock = sources, origin, clock
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sign", initializer=_step_back)
+        self._armfuls = Armfuls(prepare, self._pool, threads)
         self._content_check = ContentCheck(virus, self._pool)
 
     async def __call__(self, claimed: ClaimedMessage) -> Prepared | Refused | Postponed:
@@ -130,8 +132,7 @@ class Preparer:
             await self._content_check.scan(claimed)
             if self._all_captured and await self._may_be_made_later(claimed):
                 return Prepared(content=b"", mail_from="")
-            of = await self._ingredients(claimed)
-            made = await asyncio.get_running_loop().run_in_executor(self._pool, prepare, of)
+            made = await self._armfuls.do(await self._ingredients(claimed))
         except RenderingFailure as failure:
             return self._not_rendered(claimed, failure.message)
         except BadContent as found:

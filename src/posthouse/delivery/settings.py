@@ -38,7 +38,7 @@ class DeliverySettings:
     max_messages_per_connection: int = 200
     backoff_s: float = 30.0
     """How long a destination is left alone that could not be reached; never longer than the first retry wait."""
-    preparing: int = 16
+    preparing: int = 32
     """Messages in preparation at one time: enough to keep the signing threads busy."""
     claim_batch: int = 128
     """Recipients claimed at once."""
