@@ -54,7 +54,7 @@ from posthouse.ports.receipt import ReceiptPorts
 from posthouse.ports.stores import Stores
 from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
-from posthouse.ports.wakeups import Wakeups
+from posthouse.ports.wakeups import Topic, Wakeups
 from posthouse.smtp.envelope import Envelope, Peer
 from posthouse.smtp.guests import Guests
 from posthouse.smtp.listener import Door, Limits, Listener, serve_sockets
@@ -537,6 +537,7 @@ class Process:
         from posthouse.delivery.prepare import Preparer, Sources
         from posthouse.delivery.return_paths import ReturnPaths
         from posthouse.delivery.worker import DeliveryWorker
+        from posthouse.publishing.courtesy import Courtesy
         from posthouse.receiving.simulated_mailboxes import SimulatedMailboxes
         from posthouse.submission.template_contents import TemplateContents
 
@@ -578,6 +579,7 @@ class Process:
             to_seven_bit=preparer.seven_bit,
             metrics=self._metrics,
             simulator=simulate,
+            courtesy=Courtesy(wakeups.subscribe(Topic.QUEUE)) if settings.routing.captures_all else None,
         )
         working = asyncio.get_running_loop().create_task(worker.run())
         working.add_done_callback(self._end_when_broken)

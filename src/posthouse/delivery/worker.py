@@ -9,6 +9,8 @@ next due time and a poll: a lost wake-up costs a moment, never a message.
 import asyncio
 import logging
 from collections.abc import Collection
+from contextlib import suppress
+from typing import Protocol
 
 from posthouse.delivery.attempt import Attempts, Random
 from posthouse.delivery.conclusion import Conclusions
@@ -38,6 +40,14 @@ TURN = 32
 """Messages prepared in a row without letting others have the loop."""
 
 
+class Courtesy(Protocol):
+    """Stepping back while callers want the processor (`publishing.courtesy`)."""
+
+    def at_once(self, most: int) -> int: ...
+
+    def rest_s(self, count: int, lag_ms: int) -> float: ...
+
+
 class DeliveryWorker:
     """One worker of one process. `run` once; `stop` ends it in good order."""
 
@@ -56,9 +66,10 @@ class DeliveryWorker:
         to_seven_bit: ToSevenBit | None = None,
         simulator: Simulator | None = None,
         metrics: Metrics | None = None,
+        courtesy: Courtesy | None = None,
     ) -> None:
         """`owner`: see delivery.owner.own_name; no two workers may share one. `simulator` writes back for the mailbox
-        simulator; None: its mailboxes stay silent."""
+        simulator; None: its mailboxes stay silent. `courtesy`: where no mail leaves, and so nobody waits for it."""
         self._settings = settings
         self._owner = owner
         self._queue = queue
@@ -71,6 +82,7 @@ class DeliveryWorker:
         self._to_seven_bit = to_seven_bit
         self._conclusions = Conclusions(settings, random.random)
         self._look = wakeups.subscribe(Topic.QUEUE)
+        self._courtesy = courtesy
         self._simulator = simulator or _silent
         self._stopping = asyncio.Event()
         self._settling = Settling(queue, self._settled)
@@ -133,6 +145,8 @@ class DeliveryWorker:
             self._metrics.set(IN_FLIGHT, self._in_flight)
             room = self._room()
             self._full = not room
+            if room and self._courtesy is not None:
+                room = self._courtesy.at_once(room)
             if not room:
                 await self._wait(self._settings.poll_s)
             elif await self._claim(room) < room:
@@ -164,7 +178,18 @@ class DeliveryWorker:
             return 0
         for message in messages:
             self._take(message)
-        return sum(len(message.recipients) for message in messages)
+        count = sum(len(message.recipients) for message in messages)
+        if count and self._courtesy is not None:
+            await self._step_back(count, messages[0].recipients[0].queued_ms)
+        return count
+
+    async def _step_back(self, count: int, queued_ms: int) -> None:
+        assert self._courtesy is not None
+        rest_s = self._courtesy.rest_s(count, self._clock.now_ms() - queued_ms)
+        if rest_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await self._stopping.wait()
 
     def _take(self, message: ClaimedMessage) -> None:
         claimed = list(message.recipients)

@@ -295,6 +295,43 @@ async def test_large_messages_are_claimed_few_at_a_time() -> None:
     assert max(sizes) <= 12
 
 
+class Resting:
+    """A courtesy that lets few be claimed, and rests once for long."""
+
+    def __init__(self, rest_s: float) -> None:
+        self.rest = rest_s
+        self.asked: list[tuple[int, int]] = []
+
+    def at_once(self, most: int) -> int:
+        return min(most, 5)
+
+    def rest_s(self, count: int, lag_ms: int) -> float:
+        self.asked.append((count, lag_ms))
+        return self.rest
+
+
+async def test_where_nobody_waits_for_mail_it_steps_back_between_claims() -> None:
+    courtesy = Resting(0.0)
+    queue = FakeQueue(FakeClock(), FakeWakeups())
+    for i in range(12):
+        queue.add(f"m{i}", f"u{i}@ex.net")
+    queue.clock.ms += 700
+    async with Delivering(queue=queue, clock=queue.clock, courtesy=courtesy) as d:
+        d.network.server()
+        await queue.until(queue.all_final)
+    assert courtesy.asked == [(5, 700), (5, 700), (2, 700)]
+
+
+async def test_who_rests_ends_at_once_all_the_same() -> None:
+    async with asyncio.timeout(5):
+        async with Delivering(courtesy=Resting(60.0)) as d:
+            d.network.server()
+            d.queue.add("m1", "a@ex.net")
+            await d.queue.until(d.queue.all_final)
+            d.queue.add("m2", "a@ex.net")
+    assert d.queue.states()["a@ex.net"] is RecipientState.QUEUED
+
+
 async def test_leases_are_renewed_while_in_flight() -> None:
     async with Delivering(settings(lease_ms=90)) as d:
         server = d.network.server()
