@@ -42,13 +42,16 @@ def wanted(name: str = "a", topic: str = MAIL, account: str = ANN, **changes: ob
     return Subscription(**given)  # type: ignore[arg-type]
 
 
-def note(number: int, at_ms: int = NOW_MS) -> Notification:
-    return Notification(message_id=f"id-{number}", subject=None, message=f"message {number} ✓", published_ms=at_ms)
+def note(number: int, at_ms: int = NOW_MS, chain: str = "") -> Notification:
+    text = f"message {number} ✓"
+    return Notification(message_id=f"id-{number}", subject=None, message=text, published_ms=at_ms, chain=chain)
 
 
-async def publish(stores: SqlStores, *numbers: int, topic: str = MAIL, account: str = ANN, at_ms: int = NOW_MS) -> None:
+async def publish(
+    stores: SqlStores, *numbers: int, topic: str = MAIL, account: str = ANN, at_ms: int = NOW_MS, chain: str = ""
+) -> None:
     for number in numbers:
-        assert await stores.topics.add(account, topic, note(number, at_ms), create=True)
+        assert await stores.topics.add(account, topic, note(number, at_ms, chain), create=True)
 
 
 async def held(stores: SqlStores, owner: str = ME, now_ms: int = NOW_MS) -> KeptSubscription:
@@ -361,3 +364,30 @@ async def test_deliveries_outlive_the_process(shared: Backend) -> None:
     await publish(stores, 1)
     number = (await held(stores)).number
     assert await due(await shared.open(), number) == ["id-1"]
+
+
+async def test_what_stands_behind_one_that_failed_waits_for_it(stores: SqlStores) -> None:
+    for name in ("a", "b"):
+        await stores.subscriptions.subscribe(wanted(name), create_topic=True)
+    await publish(stores, 1, 2, chain="x")
+    await publish(stores, 3, chain="y")
+    await publish(stores, 4)
+    first, other = [each.number for each in await stores.subscriptions.claim(ME, NOW_MS, 30_000, 10)]
+    found = await stores.subscriptions.due(first, NOW_MS, 100)
+    assert [each.notification.chain for each in found] == ["x", "x", "y", ""]
+    later_ms = NOW_MS + 5_000
+    await stores.subscriptions.settle(first, [PutOff(found[0].number, later_ms)], WELL, NOW_MS)
+    assert await due(stores, first) == ["id-3", "id-4"]
+    assert await due(stores, other) == ["id-1", "id-2", "id-3", "id-4"], "each subscriber has lines of its own"
+    ends = [Made(found[2].number), Made(found[3].number)]
+    await stores.subscriptions.settle(first, ends, WELL, NOW_MS)
+    assert await due(stores, first, later_ms) == ["id-1"], "due, and still ahead of what follows it"
+
+    # Nothing can go: nobody claims it for nothing, and nobody looks for it in vain.
+    await stores.subscriptions.unsubscribe(f"{MAIL}:b")
+    await stores.subscriptions.release(ME, now_ms=NOW_MS)
+    assert await stores.subscriptions.next_due_ms() == later_ms
+    assert not await stores.subscriptions.claim(ME, NOW_MS, 30_000, 10)
+    assert (await held(stores, now_ms=later_ms)).number == first
+    await stores.subscriptions.settle(first, [Made(found[0].number)], WELL, later_ms)
+    assert await due(stores, first, later_ms) == ["id-2"]

@@ -15,7 +15,9 @@ class AwsTopics:
     def __init__(self, sns: AwsService) -> None:
         self._sns = sns
 
-    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishOutcome:
+    async def publish(
+        self, account: str, arn: str, subject: str | None, message: str, *, chain: str = ""
+    ) -> PublishOutcome:
         topic = parse_topic_arn(arn)
         if topic is None:
             return TopicUnknown()

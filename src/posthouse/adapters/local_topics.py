@@ -30,14 +30,16 @@ class LocalTopics:
         self._auto_create = auto_create
         self._preset = frozenset(preset)
 
-    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishOutcome:
+    async def publish(
+        self, account: str, arn: str, subject: str | None, message: str, *, chain: str = ""
+    ) -> PublishOutcome:
         if parse_topic_arn(arn) is None:
             return TopicUnknown()
         if reason := why_not_publishable(subject, message):
             return PublishFailed(reason)
         message_id = str(uuid.UUID(bytes=self._random(16), version=4))
         notification = Notification(
-            message_id=message_id, subject=subject, message=message, published_ms=self._clock.now_ms()
+            message_id=message_id, subject=subject, message=message, published_ms=self._clock.now_ms(), chain=chain
         )
         try:
             taken = await self._store.add(account, arn, notification, self._auto_create or arn in self._preset)

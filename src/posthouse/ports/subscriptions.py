@@ -158,7 +158,8 @@ class SubscriptionStore(Protocol):
     async def due(
         self, subscription: int, now_ms: int, limit: int, excluding: Collection[int] = ()
     ) -> Sequence[Delivery]:
-        """Deliveries of a held subscription that are due, in their order, but for those at hand."""
+        """Deliveries of a held subscription that are due, in their order, but for those at hand, and for those that
+        stand in their chain behind one that failed and waits."""
         ...
 
     async def settle(self, subscription: int, ends: Sequence[DeliveryEnd], health: Health, now_ms: int) -> None:

@@ -32,8 +32,13 @@ PublishOutcome = Published | TopicUnknown | PublishFailed
 
 
 class Topics(Protocol):
-    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishOutcome:
-        """Publishes on behalf of an account. Never raises for what a topic or the network does."""
+    async def publish(
+        self, account: str, arn: str, subject: str | None, message: str, *, chain: str = ""
+    ) -> PublishOutcome:
+        """Publishes on behalf of an account. Never raises for what a topic or the network does.
+
+        `chain`: messages of one chain are to reach each subscriber in the order in which they were published, as far as
+        the backend can see to that (a standard topic of Amazon's cannot); empty: in any order."""
         ...
 
     async def close(self) -> None: ...
@@ -56,6 +61,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None
     message: str
     published_ms: int
+    chain: str = ""
+    """Is delivered behind what has the same and was published before; empty: is delivered by itself. Not kept by the
+    topic, only with what is on its way."""
 
 
 class KeptNotification(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +34,7 @@ from posthouse.ports.subscriptions import (
     SubscriptionStore,
 )
 from posthouse.publishing.envelopes import Envelopes, Letter
+from posthouse.publishing.lines import Lines
 
 log = logging.getLogger("posthouse.subscribers")
 
@@ -85,8 +85,15 @@ class Courier:
         self._dry = False
         self._leaving = False
         self._round = 0
-        self._waiting: deque[tuple[Delivery, Letter]] = deque()
+        self._lines: Lines[tuple[Delivery, Letter]] = Lines()
         self._taken: set[int] = set()
+        """Deliveries at hand: in lines, under way, or not yet settled."""
+        self._put_off: set[str] = set()
+        """Lines that were closed by what failed, as long as the store or a question to it may not know."""
+        self._opens: set[str] = set()
+        """Of these, those where the store does."""
+        self._frees = False
+        """What has ended lets the store give out others."""
         self._calls: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
         self._ends: list[DeliveryEnd] = []
@@ -121,10 +128,10 @@ class Courier:
     def _is_idle(self) -> bool:
         """Nothing is under way, and nothing is to be begun."""
         under_way = self._calls or self._ends or self._reading
-        return not under_way and (self._leaving or not (self._waiting or self._may_be_more()))
+        return not under_way and (self._leaving or not (len(self._lines) or self._may_be_more()))
 
     def _may_be_more(self) -> bool:
-        return not self._dry and len(self._waiting) < AHEAD
+        return not self._dry and len(self._lines) < AHEAD
 
     def _read_on(self, tasks: asyncio.TaskGroup) -> None:
         """Beside the calls: those at hand are made while the next ones are read and signed."""
@@ -139,21 +146,30 @@ class Courier:
             self._dry = False
         self._taken.update(each.number for each in found)
         letters = await self._desk.envelopes.write(self._subscription, found)
-        self._waiting.extend(zip(found, letters, strict=True))
+        # By number: of one chain the first that was published is the first to go.
+        for each, letter in sorted(zip(found, letters, strict=True), key=lambda pair: pair[0].number):
+            if not self._lines.add(each.notification.chain, (each, letter)):
+                self._taken.discard(each.number)
         self._reading = None
+        self._open_lines()
         self._tapped.set()
+
+    def _open_lines(self) -> None:
+        """Those of which the store knows what failed; not while an answer is awaited that may be older."""
+        if self._reading is None:
+            self._lines.open(self._opens)
+            self._opens = set()
 
     def _put_back(self) -> None:
         """What was read and not begun waits in the store as before."""
-        self._taken.difference_update(delivery.number for delivery, _ in self._waiting)
-        self._waiting.clear()
+        self._taken.difference_update(delivery.number for delivery, _ in self._lines.clear())
 
     # -- calls
 
     def _begin_calls(self, tasks: asyncio.TaskGroup) -> None:
         most = min(self._window.size, self._desk.settings.most_calls)
-        while self._waiting and len(self._calls) < most and not self._leaving:
-            call = tasks.create_task(self._call(*self._waiting.popleft()))
+        while len(self._calls) < most and not self._leaving and (first := self._lines.take()) is not None:
+            call = tasks.create_task(self._call(*first))
             self._calls.add(call)
             call.add_done_callback(self._called)
 
@@ -170,10 +186,13 @@ class Courier:
         attempts, waits_s = delivery.attempts + 1, self._desk.settings.waits_s
         match judge(answer, attempts, waits_s, self._desk.clock.now_ms()):
             case Arrived():
+                self._pass(delivery)
                 self._end(Made(delivery.number), "delivered")
             case Again(due_ms):
+                self._hold_back(delivery)
                 self._end(PutOff(delivery.number, due_ms), "put off")
             case Dead(reason):
+                self._pass(delivery)
                 log.warning(
                     "gave up delivering %s of %s to %s: %s",
                     delivery.notification.message_id,
@@ -219,6 +238,19 @@ class Courier:
         if self._health.failures:
             self._health = msgspec.structs.replace(self._health, failures=0, resume_ms=0)
 
+    # -- lines
+
+    def _pass(self, delivery: Delivery) -> None:
+        self._lines.passed(delivery.notification.chain)
+        if delivery.attempts and delivery.notification.chain:
+            # The store has kept back what stands behind it.
+            self._frees = True
+
+    def _hold_back(self, delivery: Delivery) -> None:
+        chain = delivery.notification.chain
+        self._taken.difference_update(behind.number for behind, _ in self._lines.close(chain))
+        self._put_off.add(chain)
+
     # -- ends
 
     def _end(self, end: DeliveryEnd, outcome: str) -> None:
@@ -228,9 +260,13 @@ class Courier:
     async def _settle(self) -> None:
         if self._ends:
             ends, self._ends = self._ends, []
+            put_off, self._put_off = self._put_off, set()
+            frees, self._frees = self._frees, False
             await self._desk.store.settle(self._number, ends, self._health, self._desk.clock.now_ms())
             self._taken.difference_update(end.number for end in ends)
-            if any(isinstance(end, PutOff) for end in ends):
+            self._opens |= put_off
+            self._open_lines()
+            if frees or any(isinstance(end, PutOff) for end in ends):
                 # The first wait may be none at all.
                 self.tap()
 

@@ -80,7 +80,9 @@ class Outside:
 
         async def publish(telling: Telling) -> str:
             message, subject = self._rendered(topic, telling), _subject(topic)
-            outcome = await self._topics.publish(topic.account, topic.arn, subject, message)
+            outcome = await self._topics.publish(
+                topic.account, topic.arn, subject, message, chain=telling.event.message_id
+            )
             match outcome:
                 case Published():
                     return ""

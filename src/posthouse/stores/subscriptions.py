@@ -38,16 +38,23 @@ INSERT = (
     " ON CONFLICT (account, topic_arn, endpoint) DO NOTHING"
 )
 INSERT_DELIVERY = (
-    "INSERT INTO topic_deliveries (subscription, type, message_id, subject, message, published_ms, attempts, due_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
+    "INSERT INTO topic_deliveries (subscription, type, message_id, subject, message, published_ms, attempts, due_ms,"
+    " chain) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)"
 )
 SELECT_DELIVERIES = (
-    "SELECT id, type, message_id, subject, message, published_ms, attempts FROM topic_deliveries WHERE subscription = ?"
+    "SELECT d.id, d.type, d.message_id, d.subject, d.message, d.published_ms, d.chain, d.attempts"
+    " FROM topic_deliveries d WHERE d.subscription = ?"
+)
+# Not behind one that failed. The plus keeps SQLite from going through all that waits for the subscription.
+FREE = (
+    "(d.chain = '' OR (SELECT 1 FROM topic_deliveries f WHERE f.attempts > 0 AND f.chain = d.chain AND f.id < d.id"
+    " AND +f.subscription = d.subscription LIMIT 1) IS NULL)"
 )
 # MATERIALIZED: PostgreSQL may run a bare subquery more than once, and so lease more than its LIMIT.
 CLAIM = (
     "WITH free AS MATERIALIZED (SELECT id FROM subscriptions WHERE resume_ms <= ? AND lease_until_ms <= ?"
-    " AND EXISTS (SELECT 1 FROM topic_deliveries d WHERE d.subscription = subscriptions.id AND d.due_ms <= ?)"
+    " AND EXISTS (SELECT 1 FROM topic_deliveries d WHERE d.subscription = subscriptions.id AND d.due_ms <= ?"
+    f" AND {FREE})"
     " ORDER BY resume_ms LIMIT ?{skip_locked})"
     " UPDATE subscriptions SET lease_owner = ?, lease_until_ms = ? FROM free WHERE subscriptions.id = free.id"
     " RETURNING subscriptions.id"
@@ -115,7 +122,7 @@ class SqlSubscriptions:
         now_ms, kind = wanted.created_ms, MessageType.CONFIRMATION.value
         # Its message id is the last part of the subscription's ARN. Whoever was down is asked at once all the same.
         name = there.subscription.arn.rpartition(":")[2]
-        await session.run(INSERT_DELIVERY, (there.number, kind, name, None, "", now_ms, now_ms))
+        await session.run(INSERT_DELIVERY, (there.number, kind, name, None, "", now_ms, now_ms, ""))
         await session.run(
             "UPDATE subscriptions SET token = ?, created_ms = ?, resume_ms = ? WHERE id = ?",
             (wanted.token, now_ms, now_ms, there.number),
@@ -211,8 +218,8 @@ class SqlSubscriptions:
         self, subscription: int, now_ms: int, limit: int, excluding: Collection[int] = ()
     ) -> Sequence[Delivery]:
         but = padded(tuple(sorted(excluding)))
-        not_these = f" AND id NOT IN ({placeholders(len(but))})" if but else ""
-        sql = f"{SELECT_DELIVERIES} AND due_ms <= ?{not_these} ORDER BY due_ms, id LIMIT ?"
+        not_these = f" AND d.id NOT IN ({placeholders(len(but))})" if but else ""
+        sql = f"{SELECT_DELIVERIES} AND d.due_ms <= ?{not_these} AND {FREE} ORDER BY d.due_ms, d.id LIMIT ?"
         rows = await self._database.read(lambda session: session.rows(sql, (subscription, now_ms, *but, limit)))
         return [_delivery(row) for row in rows]
 
@@ -227,7 +234,7 @@ class SqlSubscriptions:
             )
             last = surplus[0][0] if surplus else 0
             return await session.rows(
-                f"{SELECT_DELIVERIES} AND (published_ms < ? OR id <= ?) ORDER BY id LIMIT ?",
+                f"{SELECT_DELIVERIES} AND (d.published_ms < ? OR d.id <= ?) ORDER BY d.id LIMIT ?",
                 (subscription, published_before_ms, last, limit),
             )
 
@@ -273,8 +280,8 @@ class SqlSubscriptions:
 
     async def next_due_ms(self) -> int | None:
         sql = (
-            "SELECT resume_ms, lease_until_ms, (SELECT min(due_ms) FROM topic_deliveries d"
-            " WHERE d.subscription = subscriptions.id) FROM subscriptions"
+            "SELECT resume_ms, lease_until_ms, (SELECT due_ms FROM topic_deliveries d"
+            f" WHERE d.subscription = subscriptions.id AND {FREE} ORDER BY due_ms LIMIT 1) FROM subscriptions"
         )
         rows = await self._database.read(lambda session: session.rows(sql))
         return min((max(row) for row in rows if row[2] is not None), default=None)
@@ -347,7 +354,10 @@ async def deliver(session: Session, notifications: Sequence[tuple[str, str, Noti
             subscribers[account, arn] = await session.rows(sql, (account, arn))
     kind = MessageType.NOTIFICATION.value
     rows = [
-        (number, kind, given.message_id, given.subject, given.message, given.published_ms, given.published_ms)
+        (
+            *(number, kind, given.message_id, given.subject, given.message, given.published_ms, given.published_ms),
+            given.chain,
+        )
         for account, arn, given in notifications
         for (number,) in subscribers[account, arn]
     ]
@@ -397,11 +407,12 @@ async def _bury(session: Session, given_up: Sequence[tuple[Settlement, GivenUp]]
     await session.many(TRIM_DEAD, [(*topic, *topic) for topic in sorted(topics)])
 
 
-def _notification(row: Row) -> Notification:
+def _notification(row: Row, chain: str = "") -> Notification:
     message_id, subject, message, published_ms = row
-    return Notification(message_id=message_id, subject=subject, message=message, published_ms=published_ms)
+    return Notification(message_id=message_id, subject=subject, message=message, published_ms=published_ms, chain=chain)
 
 
 def _delivery(row: Row) -> Delivery:
-    number, kind, *given, attempts = row
-    return Delivery(number=number, type=MessageType(kind), notification=_notification(given), attempts=attempts)
+    number, kind, *given, chain, attempts = row
+    told = _notification(given, chain)
+    return Delivery(number=number, type=MessageType(kind), notification=told, attempts=attempts)

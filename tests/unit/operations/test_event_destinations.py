@@ -51,7 +51,9 @@ class Topics:
     def __init__(self, outcome: PublishOutcome) -> None:
         self.outcome = outcome
 
-    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishOutcome:
+    async def publish(
+        self, account: str, arn: str, subject: str | None, message: str, *, chain: str = ""
+    ) -> PublishOutcome:
         return self.outcome
 
     async def close(self) -> None: ...

@@ -156,7 +156,9 @@ async def test_an_unknown_topic_is_refused_and_nothing_saved() -> None:
 class Failing:
     """A topic that takes nothing, as one without a policy for SES."""
 
-    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishFailed:
+    async def publish(
+        self, account: str, arn: str, subject: str | None, message: str, *, chain: str = ""
+    ) -> PublishFailed:
         return PublishFailed("AuthorizationError: not permitted")
 
     async def close(self) -> None:

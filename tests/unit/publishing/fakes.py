@@ -74,7 +74,9 @@ class World:
         self.sink_reason = ""
         self.tried: Counter[str] = Counter()
 
-    async def publish(self, account: str, arn: str, subject: str | None, message: str) -> PublishOutcome:
+    async def publish(
+        self, account: str, arn: str, subject: str | None, message: str, *, chain: str = ""
+    ) -> PublishOutcome:
         event = json.loads(message)
         self.tried[arn] += 1
         self.publishing += 1

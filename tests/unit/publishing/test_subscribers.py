@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -98,9 +99,11 @@ class World:
         assert made is not None
         return made
 
-    async def publish(self, *messages: str) -> None:
+    async def publish(self, *messages: str, chain: str = "") -> None:
         for message in messages:
-            note = Notification(message_id=message, subject="S", message=message, published_ms=self.clock.ms)
+            note = Notification(
+                message_id=message, subject="S", message=message, published_ms=self.clock.ms, chain=chain
+            )
             assert await self.stores.topics.add(ANN, MAIL, note, create=False)
 
     def engine(
@@ -480,3 +483,32 @@ async def test_an_error_of_our_own_stops_nothing(world: World) -> None:
         await world.publish("one")
         await world.until_nothing_waits()
     assert world.messages() == ["one", "one"]
+
+
+async def test_notifications_of_one_chain_arrive_in_order_however_often_calls_fail(world: World) -> None:
+    random = Random(8)
+    arrived: list[str] = []
+
+    async def now_and_then(url: str, body: bytes) -> HttpOutcome:
+        await asyncio.sleep(random.random() / 500)
+        if random.random() < 0.5:
+            return HttpAnswer(500, b"")
+        arrived.append(json.loads(body)["Message"])
+        return OK
+
+    world.respond = now_and_then
+    await world.subscribe()
+    for number in range(50):
+        for chain in "abc":
+            await world.publish(f"{chain}{number:03}", chain=chain)
+        await world.publish(f"-{number:03}")
+    async with world.working(waits_s=(0.0, *[0.001] * 60), most_calls=8):
+        while any(each.waiting for each in await world.subscriptions()):
+            # Others that are due meanwhile go on; a subscriber that fails too often is left alone for a while.
+            world.later(1)
+            await asyncio.sleep(0.01)
+    for chain in "abc":
+        mine = [each for each in arrived if each[0] == chain]
+        assert list(dict.fromkeys(mine)) == [f"{chain}{number:03}" for number in range(50)]
+    assert len(set(arrived)) == 200
+    assert not await world.dead()
