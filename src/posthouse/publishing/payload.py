@@ -42,7 +42,8 @@ def event_record(event: Event, seq: int, original: Original, outgoing_ip: str) -
 def identity_notification(event: Event, seq: int, original: Original, with_headers: bool) -> str:
     """A bounce, complaint or delivery as the topics of identities are told of it."""
     name, detail = _DETAILS[event.type](event, seq)
-    ip = event.detail.get("remote_ip")
+    # Who answers by himself was not delivered to by us: SES's own example has no address.
+    ip = "" if event.detail.get("automatic") else event.detail.get("remote_ip")
     if ip and event.type is not EventType.COMPLAINT:
         detail = {**detail, "remoteMtaIp": ip}
     mail = _notification_mail(original, with_headers)
@@ -72,8 +73,7 @@ def _line(told: Mapping[str, Any]) -> str:
 
 def _event_mail(event: Event, original: Original, outgoing_ip: str) -> dict[str, Any]:
     mail: dict[str, Any] = {"timestamp": timestamp(original.accepted_ms), "source": original.source}
-    # Recorded: neither a reader's events name the identity, nor the Send of what is not rendered yet.
-    if original.source_arn and event.type not in _BY_THE_READER and original.rendered:
+    if original.source_arn and _names_the_identity(event, original):
         mail["sourceArn"] = original.source_arn
     mail |= {
         "sendingAccountId": original.account,
@@ -88,6 +88,11 @@ def _event_mail(event: Event, original: Original, outgoing_ip: str) -> dict[str,
         mail |= _headers(headers, original.message_id)
     mail["tags"] = event_tags(event, original, outgoing_ip)
     return mail
+
+
+def _names_the_identity(event: Event, original: Original) -> bool:
+    """Recorded: neither a reader's events do, nor the Send of what is not rendered yet."""
+    return event.type not in _BY_THE_READER and (original.rendered or event.type is not EventType.SEND)
 
 
 def _notification_mail(original: Original, with_headers: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.unit.publishing.examples import (
     DRAFT,
     OUTGOING_IP,
     RAW,
+    SOURCE_ARN,
     bounce,
     complaint,
     delivery,
@@ -199,6 +200,20 @@ def test_other_bounces_of_an_identity(name: str, detail: dict[str, Any]) -> None
     told = notification(happened, raw(recipients=recipients))
     assert_same_shape(expected, told)
     assert told["bounce"]["bouncedRecipients"] == expected["bounce"]["bouncedRecipients"]
+
+
+def test_an_automatic_reply_names_no_server() -> None:
+    kind, dana = {"type": "Transient", "subtype": "General"}, [{"recipient": DANA}]
+    happened = bounce(kind=kind, recipients=dana, reporting_mta="", automatic=True)
+    assert_same_shape(payload("identity-notification-bounce-out-of-office"), notification(happened))
+
+
+def test_a_rendering_failure_names_the_identity() -> None:
+    # Nothing of it was ever rendered, which is how the Send of a templated message is told.
+    template = TemplatedDraft(source=DRAFT.source, to=(DANA,), template="order-shipped", content="hash", data="{}")
+    known = facts(operation="SendTemplatedEmail", content_kind=ContentKind.TEMPLATED, tags=())
+    original = original_of(StoredMail(known, (DANA,), msgspec.json.encode(template)), SOURCE_ARN)
+    assert record(FAILURE, original) == payload("event-rendering-failure")
 
 
 def test_who_is_no_longer_concerned_is_not_told_of() -> None:
