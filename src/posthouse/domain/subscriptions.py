@@ -262,6 +262,10 @@ SLOW_S = 1.0
 SLOW_SIZE = 4
 DOWN = 5
 """Failures in a row after which a subscriber is only probed."""
+TRUST = 40
+DOUBT_S = 0.25
+"""As long as calls have failed no longer than this, one that answered well so far has the benefit of the doubt: where
+half of all calls fail, five in a row come every other second, and pauses would be most of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +277,21 @@ class Window:
 
     size: int = 2
     failures: int = 0
-    """In a row; calls that failed together count once."""
+    """In a row; calls that failed together count once, and so do those that trust is spent on."""
+    trust: int = 0
+    """Earned by good answers."""
+    lost_s: float = 0.0
+    """Spent on calls that failed since the last good answer."""
 
     def after(self, is_up: bool, took_s: float, most: int) -> "Window":
         if not is_up:
-            return Window(max(1, self.size // 2), self.failures + 1)
+            lost_s, size = self.lost_s + took_s, max(1, self.size // 2)
+            if self.failures == DOWN - 1 and self.trust and lost_s < DOUBT_S:
+                return Window(size, self.failures, self.trust - 1, lost_s)
+            return Window(size, self.failures + 1, self.trust, lost_s)
         room = min(SLOW_SIZE, most) if took_s > SLOW_S else most
-        return Window(self.size + 1 if self.size < room else max(room, self.size - 1))
+        size = self.size + 1 if self.size < room else max(room, self.size - 1)
+        return Window(size, trust=min(TRUST, self.trust + 1))
 
 
 def opening(failures: int) -> Window:

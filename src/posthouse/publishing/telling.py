@@ -49,6 +49,8 @@ class Told:
     failed: dict[int, str] = field(default_factory=dict)
     """Why, by number of the event."""
     topic_unknown: bool = False
+    is_down: bool = False
+    """The endpoint took nothing of some call: no event is to blame for that."""
 
 
 R = TypeVar("R")
@@ -149,6 +151,7 @@ class Outside:
                 )
         except TimeoutError:
             told.failed |= dict.fromkeys(seqs, "No answer in time.")
+            told.is_down = True
             return False
         match outcome:
             case Put(failed):
@@ -163,6 +166,7 @@ class Outside:
             case _:
                 reason = outcome.reason
         told.failed |= dict.fromkeys(seqs, reason)
+        told.is_down = True
         return False
 
     # -- metrics
@@ -181,6 +185,7 @@ class Outside:
                 pass
             if reason:
                 told.failed |= dict.fromkeys([each.seq for each, _ in chunk], reason)
+                told.is_down = True
                 return told
             told.sent += [each.seq for each, _ in chunk]
         return told

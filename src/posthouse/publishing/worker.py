@@ -300,14 +300,18 @@ class PublishingWorker:
         now_ms = self._clock.now_ms()
         attempts = {each.seq: each.attempts for each in batch}
         failures = claimed.failures + 1 if told.failed and not told.sent else 0
+
+        def wait_ms(seq: int) -> int:
+            # Whether it is the endpoint's turn to be better or the event's: else events that met the worst moments of
+            # one that comes and goes would wait long after it is well.
+            tries = max(1, failures) if told.is_down else attempts.get(seq, 0) + 1
+            return backoff_ms(tries, self._jitter())
+
         return Round(
             destination=key,
             at_ms=now_ms,
             sent=told.sent,
-            failed=[
-                Failure(seq, now_ms + backoff_ms(attempts.get(seq, 0) + 1, self._jitter()), reason)
-                for seq, reason in told.failed.items()
-            ],
+            failed=[Failure(seq, now_ms + wait_ms(seq), reason) for seq, reason in told.failed.items()],
             failures=failures,
             waiting_until_ms=now_ms + backoff_ms(failures, self._jitter()) if failures else 0,
             give_up_ms=now_ms - GIVE_UP_MS,

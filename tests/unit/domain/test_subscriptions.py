@@ -1,11 +1,13 @@
 """Subscribers: their addresses, what they are sent, what follows from their answers."""
 
 import json
+from random import Random
 
 import pytest
 
 from posthouse.domain.subscriptions import (
     DOWN,
+    TRUST,
     Again,
     Answer,
     Arrived,
@@ -179,15 +181,42 @@ def test_who_answers_fast_gets_more_calls_and_who_does_not_fewer() -> None:
     window = Window()
     for _ in range(50):
         window = window.after(True, 0.01, 20)
-    assert window == Window(20, 0)
+    assert (window.size, window.failures) == (20, 0)
     for _ in range(50):
         window = window.after(True, 5.0, 20)
-    assert window == Window(4, 0)
+    assert (window.size, window.failures) == (4, 0)
     for size, failures in ((2, 1), (1, 2), (1, 3)):
         window = window.after(False, 0.1, 20)
-        assert window == Window(size, failures)
-    assert window.after(True, 0.1, 20) == Window(2, 0)
-    assert Window(1).after(True, 5.0, 1) == Window(1)
+        assert (window.size, window.failures) == (size, failures)
+    window = window.after(True, 0.1, 20)
+    assert (window.size, window.failures) == (2, 0)
+    assert Window(1).after(True, 5.0, 1).size == 1
+
+
+def rows_of_failures(window: Window, took_s: float) -> int:
+    """How many calls have failed when the subscriber counts as down."""
+    calls = 0
+    while window.failures < DOWN:
+        window = window.after(False, took_s, 20)
+        calls += 1
+    return calls
+
+
+def test_who_answered_well_so_far_is_not_given_up_for_a_moment_of_failures() -> None:
+    stranger, trusted = Window(), Window()
+    for _ in range(100):
+        trusted = trusted.after(True, 0.001, 20)
+    assert rows_of_failures(stranger, 0.001) == DOWN
+    assert rows_of_failures(trusted, 0.001) == DOWN + TRUST
+    assert rows_of_failures(trusted, 15.0) == DOWN, "one that hangs has cost enough by then"
+    assert rows_of_failures(trusted, 0.02) < DOWN + 10
+
+
+def test_who_fails_half_the_time_is_never_down() -> None:
+    random, window = Random(1), Window()
+    for _ in range(100_000):
+        window = window.after(random.random() < 0.5, 0.001, 20)
+        assert window.failures < DOWN
 
 
 def test_who_fails_often_is_left_alone_for_longer_and_longer_up_to_a_limit() -> None:

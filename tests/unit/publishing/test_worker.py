@@ -380,6 +380,39 @@ async def test_a_stream_that_is_down_is_tried_again(house: House) -> None:
     assert [each["eventType"] for each in house.world.records] == ["Send", "Open"]
 
 
+async def test_what_met_the_bad_moments_of_a_stream_does_not_wait_long_after_them(house: House) -> None:
+    await house.add_set("s", stream("one"))
+    unlucky, other = await house.send(1), await house.send(2)
+    tries: list[str] = []
+
+    def refuse(record: Any) -> bool:
+        tries.append(record["mail"]["messageId"])
+        return bool(tries[-1] == unlucky)
+
+    def told() -> set[str]:
+        return {each["mail"]["messageId"] for each in house.world.records}
+
+    house.world.refused_records = refuse
+    async with house.working():
+        await house.happen(house.event(unlucky, EventType.SEND))
+        async with house.time_passing():
+            await house.until(lambda: len(tries) >= 6)
+        await house.happen(house.event(other, EventType.SEND))
+        await house.until_waiting(2)
+        house.clock.ms += GIVE_UP_MS // 10
+        await house.until(lambda: other in told())
+        await house.until_waiting(1)
+        # The stream itself fails now, once.
+        house.world.stream_reason = "no such luck"
+        house.clock.ms += GIVE_UP_MS // 10
+        async with asyncio.timeout(10):
+            while (await house.status(KEY + "one")).last_error != "no such luck":
+                await asyncio.sleep(0.005)
+        house.world.stream_reason, house.world.refused_records = "", lambda record: False
+        house.clock.ms += 1_100
+        await house.until(lambda: unlucky in told(), timeout_s=5)
+
+
 async def test_metrics_that_were_not_taken_are_put_again(house: House) -> None:
     dims = (Dimension(name="a", source="messageTag", default="x"),)
     await house.add_set("s", EventDestination(name="one", enabled=True, event_types=ALL, dimensions=dims))
