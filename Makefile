@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-all unit lint types fmt journeys fuzz crash bench docs lock system-packages clean
+.PHONY: help run setup test test-all unit lint types fmt journeys fuzz crash events bench docs lock system-packages clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -59,6 +59,9 @@ fuzz: $(VENV)/.dev ## every parser, many inputs: make fuzz INPUTS=1000000
 
 crash: $(VENV)/.dev ## kill -9 under load, again and again: make crash KILLS=50 SEED=1
 	@$(BIN)/python tools/crash.py --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED))
+
+events: $(VENV)/.dev ## every event told, by destinations that fail half the time: make events EVENTS=100000 KILLS=10
+	@$(BIN)/python tools/events.py --events $(or $(EVENTS),100000) --kills $(or $(KILLS),10) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.dev system-packages ## speed beside Postfix and moto, in one run
 	@$(BIN)/python tools/bench.py $(ARGS)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tests.support import processes
 from tests.support.authority import Authority
+from tests.support.front import Front
 from tests.support.sdk import ses_client
 from tests.support.server import Server, refusing_dns
-from tests.support.tls_front import TlsFront
 
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
@@ -104,7 +104,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("django")
     authority = Authority(directory, "ses.test")
     server = Server(refusing_dns())
-    with TlsFront(server.http, authority.context) as front:
+    with Front(server.http, authority.context) as front:
         place = f"127.0.0.1:{front.port}"
         server.environment["POSTHOUSE_HTTP__PUBLIC_URL"] = f"https://{place}"
         with server:

@@ -217,6 +217,8 @@ def _requests(asked: argparse.Namespace, host: str, count: int) -> list[bytes]:
             parameters = send_raw_email(asked.source, to, filled_message(asked.source, to[0], test_id, asked.raw))
         else:
             parameters = send_email(asked.source, to, f"load id={test_id}")
+        if asked.set:
+            parameters["ConfigurationSetName"] = asked.set
         made.append(signer.request(parameters))
     return made
 
@@ -269,6 +271,7 @@ def main() -> None:
     parser.add_argument("--raw", type=int, default=0, metavar="BYTES", help="SendRawEmail with messages of this size")
     parser.add_argument("--templated", action="store_true", help="SendTemplatedEmail")
     parser.add_argument("--bulk", type=int, default=0, metavar="N", help="SendBulkTemplatedEmail with N destinations")
+    parser.add_argument("--set", default="", help="a configuration set")
     parser.add_argument("--source", default="sender@bench.example.com")
     parser.add_argument("--access-key", default="posthouse")
     parser.add_argument("--secret-key", default="posthouse-secret")

@@ -1,4 +1,4 @@
-"""TLS in front of a plain server, as a reverse proxy gives it."""
+"""A door in front of a server: with TLS, as a reverse proxy gives it, or plain, to be shut while the server is away."""
 
 import asyncio
 import contextlib
@@ -7,14 +7,15 @@ import threading
 from typing import Self
 
 
-class TlsFront:
-    """``with TlsFront(port, context) as front``: what comes to `front.port` under TLS goes to `port` without."""
+class Front:
+    """``with Front(port, context) as front``: what comes to `front.port`, under TLS where there is a context, goes to
+    `port` without. Once only."""
 
-    def __init__(self, to_port: int, context: ssl.SSLContext) -> None:
+    def __init__(self, to_port: int, context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._to_port, self._context = to_port, context
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        self.port = 0
+        self.port = port
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run, daemon=True)
