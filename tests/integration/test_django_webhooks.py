@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import smtplib
 import sys
 import time
@@ -67,8 +68,9 @@ class World:
     def __init__(self, server: Server, site: Site) -> None:
         self.server, self.site = server, site
 
-    def subscribe(self, path: str, *options: str, login: str = "") -> str:
-        done = self.server.cli("topic", "subscribe", TOPIC, f"http://{login}127.0.0.1:{self.site.port}{path}", *options)
+    def subscribe(self, path: str, *options: str, login: str = "", topic: str = TOPIC) -> str:
+        url = f"http://{login}127.0.0.1:{self.site.port}{path}"
+        done = self.server.cli("topic", "subscribe", topic, url, *options)
         assert done.returncode == 0, done.stderr
         return done.stdout.partition(": ")[0]
 
@@ -152,6 +154,69 @@ def test_anymail_takes_mail_that_came_in(world: World, encoding: str) -> None:
     told = world.site.wait_for(before + 1)[-1]
     assert (told["library"], told["kind"]) == ("anymail", "inbound")
     assert told["recipient"] == f"help@{name}.example Amy <amy@partner.example> Grüße Wo ist sie, Jürgen?"
+
+
+HTML = '<html><body><a href="https://shop.example/order">Order</a></body></html>'
+ANYMAIL = {
+    "send": "sent",
+    "delivery": "delivered",
+    "bounce": "bounced",
+    "complaint": "complained",
+    "open": "opened",
+    "click": "clicked",
+}
+"""Anymail's word for what django-ses calls so."""
+BOXES = {name: f"{name}@simulator.amazonses.com" for name in ("success", "bounce", "complaint")}
+
+
+def test_both_hear_of_what_really_happens_by_events_and_by_notifications(world: World) -> None:
+    server, topic = world.server, f"{TOPIC}-real"
+    world.subscribe("/ses/events/", "--confirmed", topic=topic)
+    world.subscribe("/anymail/amazon_ses/tracking/", "--confirmed", login="ann:s3cret@", topic=topic)
+    ses = ses_client(server.url)
+    ses.verify_domain_identity(Domain="shop.example")
+    for kind in ("Bounce", "Complaint", "Delivery"):
+        ses.set_identity_notification_topic(Identity="shop.example", NotificationType=kind, SnsTopic=topic)
+    ses.create_configuration_set(ConfigurationSet={"Name": "news"})
+    destination = {"Name": "topic", "Enabled": True, "SNSDestination": {"TopicARN": topic}}
+    ses.create_configuration_set_event_destination(
+        ConfigurationSetName="news", EventDestination={**destination, "MatchingEventTypes": list(ANYMAIL)}
+    )
+    sent = {
+        box: ses.send_email(
+            Source="orders@shop.example",
+            Destination={"ToAddresses": [address]},
+            Message={"Subject": {"Data": "Order"}, "Body": {"Html": {"Data": HTML}}},
+            ConfigurationSetName="news",
+        )["MessageId"]
+        for box, address in BOXES.items()
+    }
+    assert server.wait_queue_empty(20)
+    html = server.admin(f"/messages/{sent['success']}")["html"]
+    for link in re.findall(r'(?:href|src)="https://[^/"]+(/t/[^"]+)"', html):
+        assert server.get(link)[0] in (200, 302)
+    happened = [
+        *((box, "event", "send") for box in BOXES),
+        *((box, form, "delivery") for box in ("success", "complaint") for form in ("event", "notification")),
+        *((kind, form, kind) for kind in ("bounce", "complaint") for form in ("event", "notification")),
+        *(("success", "event", kind) for kind in ("open", "click")),
+    ]
+    wanted = {
+        (library, word, form, BOXES[box], sent[box])
+        for box, form, kind in happened
+        for library, word in (("django-ses", kind), ("anymail", ANYMAIL[kind]))
+    }
+
+    def found() -> set[tuple[str, ...]]:
+        keys = ("library", "kind", "form", "recipient", "message_id")
+        told = [tuple(each[key] for key in keys) for each in world.site.events()]
+        return {each for each in told if each[-1] in sent.values()}
+
+    ends = time.monotonic() + 20
+    while found() != wanted and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert found() == wanted
+    assert server.admin(f"/topics/{topic}/dead-letters")["dead_letters"] == []
 
 
 def test_a_wrong_login_is_a_dead_letter(world: World) -> None:

@@ -17,8 +17,11 @@ PORT, EVENTS, CERTIFICATES, API = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[
 SECRET = "ann:s3cret"
 
 
-def told(library: str, kind: str, recipient: str, message_id: str) -> None:
-    line = json.dumps({"library": library, "kind": kind, "recipient": recipient, "message_id": message_id}) + "\n"
+def told(library: str, kind: str, recipient: str, message: Any) -> None:
+    """`message`: SES's own, whole."""
+    form = "event" if "eventType" in message else "notification"
+    about = {"form": form, "message_id": message["mail"]["messageId"]}
+    line = json.dumps({"library": library, "kind": kind, "recipient": recipient, **about}) + "\n"
     with EVENTS.open("a") as file:
         file.write(line)
 
@@ -52,7 +55,7 @@ configure()
 from anymail.signals import inbound, tracking  # noqa: E402
 from django.urls import include, path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
-from django_ses.signals import bounce_received  # noqa: E402
+from django_ses import signals  # noqa: E402
 from django_ses.views import SESEventWebhookView  # noqa: E402
 
 urlpatterns = [
@@ -61,18 +64,25 @@ urlpatterns = [
 ]
 
 
-def on_bounce(sender: Any, mail_obj: Any, bounce_obj: Any, **_: Any) -> None:
-    told("django-ses", "bounce", bounce_obj["bouncedRecipients"][0]["emailAddress"], mail_obj["messageId"])
+KINDS = ("send", "delivery", "bounce", "complaint", "open", "click")
+
+
+def on_django_ses(sender: Any, mail_obj: Any, raw_message: bytes, **given: Any) -> None:
+    [kind] = [kind for kind in KINDS if f"{kind}_obj" in given]
+    about = given[f"{kind}_obj"]
+    listed = about.get("bouncedRecipients") or about.get("complainedRecipients")
+    recipient = listed[0]["emailAddress"] if listed else about.get("recipients", mail_obj["destination"])[0]
+    told("django-ses", kind, recipient, json.loads(json.loads(raw_message)["Message"]))
 
 
 def on_tracking(sender: Any, event: Any, **_: Any) -> None:
-    told("anymail", event.event_type, event.recipient, event.message_id)
+    told("anymail", event.event_type, event.recipient, event.esp_event)
 
 
 def on_inbound(sender: Any, event: Any, **_: Any) -> None:
     mail = event.message
     shown = f"{mail.envelope_recipient} {mail.from_email} {mail.subject} {(mail.text or '').strip()}"
-    told("anymail", "inbound", shown, event.event_id)
+    told("anymail", "inbound", shown, event.esp_event)
 
 
 class Threads(ThreadingMixIn, WSGIServer):
@@ -82,7 +92,8 @@ class Threads(ThreadingMixIn, WSGIServer):
 if __name__ == "__main__":
     from django.core.wsgi import get_wsgi_application
 
-    bounce_received.connect(on_bounce, weak=False)
+    for kind in KINDS:
+        getattr(signals, f"{kind}_received").connect(on_django_ses, weak=False)
     tracking.connect(on_tracking, weak=False)
     inbound.connect(on_inbound, weak=False)
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
