@@ -11,6 +11,7 @@ in tools/load.
 """
 
 import argparse
+import base64
 import http.client
 import json
 import os
@@ -31,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support import processes
 from tests.support.server import ACCESS_KEY, SECRET_KEY, Server
-from tools.load.measure import pss_mib
+from tools.load.measure import cpu_s, pss_mib
 from tools.load.peers import DroppingSmtpd, Moto, OpenDkim, Postfix, missing
 from tools.load.ses import WARM_UP
 from tools.load.signing import Signer, smtp_password
@@ -263,6 +264,134 @@ def rendered_and_signed(size: Size) -> Row:
     return row
 
 
+ACCOUNT = "123456789012"
+EVENT_TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:bench-events"
+EVENTS_OF_A_MAIL = 2
+"""Send and Delivery."""
+SUBSCRIBERS = 4
+
+
+def call(server: Server, **parameters: str) -> None:
+    """A call of the SES API that must succeed."""
+    status = ask(server.http, Signer(ACCESS_KEY, SECRET_KEY, f"127.0.0.1:{server.http}").request(parameters))
+    if status != 200:
+        raise SystemExit(f"{parameters['Action']}: {status}")
+
+
+def add_set(server: Server, name: str, told: bool) -> None:
+    """A configuration set; `told`: with a topic for every Send and Delivery."""
+    call(server, Action="CreateConfigurationSet", **{"ConfigurationSet.Name": name})
+    if told:
+        call(
+            server,
+            Action="CreateConfigurationSetEventDestination",
+            ConfigurationSetName=name,
+            **{
+                "EventDestination.Name": "topic",
+                "EventDestination.Enabled": "true",
+                "EventDestination.MatchingEventTypes.member.1": "send",
+                "EventDestination.MatchingEventTypes.member.2": "delivery",
+                "EventDestination.SNSDestination.TopicARN": EVENT_TOPIC,
+            },
+        )
+
+
+def admin_post(server: Server, path: str, body: dict[str, Any]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http, timeout=30)
+    login = base64.b64encode(f"{ACCESS_KEY}:{SECRET_KEY}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+    connection.request("POST", f"/api/v1{path}", json.dumps(body), headers)
+    answer = connection.getresponse()
+    if answer.status not in (200, 201):
+        raise SystemExit(f"POST {path}: {answer.status} {answer.read()[:300]!r}")
+    connection.close()
+
+
+@contextmanager
+def subscribers(server: Server, count: int, target: int) -> Iterator[list["subprocess.Popen[str]"]]:
+    """HTTP subscribers of the topic, each a process that ends once it has been told so often."""
+    started = []
+    with ExitStack() as stack:
+        for port in processes.free_ports(count):
+            command = [sys.executable, "-m", "tools.load.subscriber", "--port", str(port), "--target", str(target)]
+            started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+            stack.callback(started[-1].terminate)
+            processes.wait_for_port(port)
+            path = f"/topics/{EVENT_TOPIC}/subscriptions"
+            admin_post(server, path, {"endpoint": f"http://127.0.0.1:{port}/hook", "confirmed": True})
+        yield started
+
+
+def told_to(size: Size, count: int) -> Row:
+    """Events that stand in the log already, told again: routing, payload, topic, signature, call and settlement."""
+    who = "one subscriber" if count == 1 else f"{count} subscribers each"
+    row = Row("S8", f"events to {who} over HTTP (aim: 3,000/s)", "/s", "none", 0, 0)
+    for _ in range(size.rounds):
+        with Server(STRICT) as server:
+            verify_domains(server, "bench.example.com")
+            add_set(server, "told", told=False)
+            mails = size.of(10_000)
+            load("ses", "--url", server.url, "-n", mails, "-c", 16, "--set", "told")
+            drained(server)
+            call(server, Action="DeleteConfigurationSet", ConfigurationSetName="told")
+            add_set(server, "told", told=True)
+            events = (mails + WARM_UP) * EVENTS_OF_A_MAIL
+            with subscribers(server, count, events) as started:
+                used_s, key = cpu_s(processes.tree(server.pid)), f"set:{ACCOUNT}:us-east-1:told:topic"
+                admin_post(server, f"/destinations/{key}/replay?from=1", {})
+                seen = [json.loads(each.communicate(timeout=DRAIN_S)[0]) for each in started]
+                used_s = cpu_s(processes.tree(server.pid)) - used_s
+            took_s = max(each["last_s"] for each in seen) - min(each["first_s"] for each in seen)
+            row.ours.append(round(events / took_s, 1))
+            row.notes.append(f"{used_s / events * 1e6:,.0f} µs of processor an event")
+    return row
+
+
+def slowed(size: Size) -> Row:
+    """Sending by a set that tells a subscriber of everything, beside a set that tells nobody, in turn."""
+    row = Row("S8", "SendEmail accepted, 16 callers, told to a subscriber", "/s", "told to nobody", 0.95, 0.95)
+    mails = size.of(10_000)
+    with Server(STRICT) as server:
+        verify_domains(server, "bench.example.com")
+        add_set(server, "told", told=True)
+        add_set(server, "untold", told=False)
+        with subscribers(server, 1, size.rounds * (mails + WARM_UP) * EVENTS_OF_A_MAIL) as started:
+            for _ in range(size.rounds):
+                for name, rates in (("told", row.ours), ("untold", row.theirs)):
+                    used_s = cpu_s(processes.tree(server.pid))
+                    sent = load("ses", "--url", server.url, "-n", mails, "-c", 16, "--set", name)
+                    rates.append(sent["rate"])
+                    drained(server)
+                    all_told(server)
+                    used_s = cpu_s(processes.tree(server.pid)) - used_s
+                    row.notes.append(
+                        f"{name} {used_s / mails * 1e6:,.0f} µs of processor a mail, p99 {sent['p99_ms']:.0f} ms"
+                    )
+            for each in started:
+                each.communicate(timeout=DRAIN_S)
+    return row
+
+
+def all_told(server: Server) -> None:
+    """Until nobody has anything left to hear."""
+    ends = time.monotonic() + DRAIN_S
+    while time.monotonic() < ends:
+        shown = server.get("/metrics")[1].decode()
+        waiting = server.admin(f"/topics/{EVENT_TOPIC}/subscriptions")["subscriptions"][0]["waiting"]
+        idle = all(f"\nposthouse_{name} 0\n" in shown for name in ("events_unrouted", "publications_waiting"))
+        if idle and not waiting:
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"not everything was told after {DRAIN_S:g} s")
+
+
+def s8(size: Size) -> Iterator[Row]:
+    """Events to HTTP subscribers of a built-in topic, and what telling costs those who send."""
+    yield told_to(size, 1)
+    yield told_to(size, SUBSCRIBERS)
+    yield slowed(size)
+
+
 def first_answer_s(port: int, start: Callable[[], None]) -> float:
     """From the start of a process to its first good answer to GetSendQuota."""
     began = time.perf_counter()
@@ -325,6 +454,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[Size], Iterator[Row]], tuple[str, ...]]]
     "S4": (s4, ("postfix",)),
     "S5": (s5, ("postfix",)),
     "S7": (s7, ()),
+    "S8": (s8, ()),
     "S9": (s9, ()),
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ def percentile_ms(seconds: Sequence[float], share: float) -> float:
     if not seconds:
         return 0.0
     return round(sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))] * 1000, 3)
+
+
+def cpu_s(pids: Sequence[int]) -> float:
+    """Processor time that the processes have used, in user and system mode."""
+    ticks = 0
+    for pid in pids:
+        # proc(5): the name, in parentheses, may hold anything; utime and stime are the 14th and 15th field.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def pss_mib(pids: Sequence[int]) -> float:
