@@ -8,6 +8,8 @@ import re
 
 from posthouse.model.errors import InvalidParameterValue
 
+MAX_TAGS = 50
+"""Of one message (Amazon's quota; the text of the refusal is ours): an event tells them all, and must fit a topic."""
 MAX_LENGTH = 255
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _VALUE = re.compile(r"[A-Za-z0-9_.@-]+\Z")
@@ -19,6 +21,8 @@ def check_tags(tags: tuple[tuple[str, str], ...]) -> None:
     for name, value in tags:
         _check(name, "name", _NAME, "'_',  '-'")
         _check(value, "value", _VALUE, "'_',  '-' , '.', '@'")
+    if len(tags) > MAX_TAGS:
+        raise InvalidParameterValue(f"A message cannot have more than {MAX_TAGS} tags.")
 
 
 def _check(text: str, what: str, allowed: re.Pattern[str], shown: str) -> None:

@@ -14,10 +14,14 @@ import msgspec
 
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.message_ids import outgoing_id
+from posthouse.domain.topics import MAX_MESSAGE
 from posthouse.publishing.original import Original, Shown, shown
 
 SUBJECT = "Amazon SES Email Event Notification"
 """Of event records on SNS; notifications of identities have none."""
+
+SHORT = 320
+"""Characters of each text in what would be too long; no address is longer."""
 
 _OPERATIONS = {"SMTP": "SendSmtpEmail"}
 """How ``ses:operation`` names what is not an operation of the API."""
@@ -63,9 +67,33 @@ def timestamp(at_ms: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
-def _line(told: Mapping[str, Any]) -> str:
+def _line(told: dict[str, Any]) -> str:
+    line: bytes = _encode(told)
+    if len(line) >= MAX_MESSAGE:
+        line = _encode(_shortened(told))
     # The line feed is SES's (recorded).
-    return _encode(told).decode() + "\n"
+    return line.decode() + "\n"
+
+
+def _shortened(told: dict[str, Any]) -> dict[str, Any]:
+    """What a topic would not take, because somebody filled it with what takes six characters to write, without its
+    headers and with the beginning of long texts alone: better told so than never."""
+    mail = {**told["mail"], "headersTruncated": True}
+    for name, empty in (("headers", []), ("commonHeaders", {})):
+        if name in mail:
+            mail[name] = empty
+    return {key: _begun(each) for key, each in {**told, "mail": mail}.items()}
+
+
+def _begun(value: Any) -> Any:
+    match value:
+        case str():
+            return value[:SHORT]
+        case dict():
+            return {name: _begun(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_begun(each) for each in value]
+    return value
 
 
 # -- mail

@@ -116,3 +116,10 @@ def test_limits_are_the_accounts_own_or_those_of_its_state() -> None:
     assert limits_of(Account(), defaults) == SendingLimits(200, 1)
     assert limits_of(Account(sandbox=False), defaults) == SendingLimits(50000, 14)
     assert limits_of(Account(max_send_rate=5), defaults) == SendingLimits(200, 5)
+
+
+def test_a_message_has_fifty_tags_at_most() -> None:
+    tags = tuple((f"name-{number}", "value") for number in range(51))
+    check_tags(tags[:50])
+    with pytest.raises(InvalidParameterValue, match="cannot have more than 50 tags"):
+        check_tags(tags)

@@ -27,6 +27,7 @@ from tests.unit.publishing.examples import (
 from posthouse.domain.events import Event, EventType
 from posthouse.domain.messages import ContentKind, TemplatedDraft, Text
 from posthouse.domain.suppression import Reason, reply_for
+from posthouse.domain.topics import MAX_MESSAGE
 from posthouse.ports.publications import StoredMail
 from posthouse.publishing.original import Original, original_of, remains_of
 from posthouse.publishing.payload import event_record, feedback_id, identity_notification, timestamp
@@ -241,6 +242,24 @@ def test_many_headers_are_cut_off() -> None:
     assert 9 < len(mail["headers"]) < 20
     assert mail["commonHeaders"]["subject"] == "Order 7741 shipped"
     assert notification(delivery(), raw(long), headers=True)["mail"]["headersTruncated"] is True
+
+
+def test_what_a_topic_would_not_take_is_told_in_short() -> None:
+    """50 recipients, and a report with a thousand control characters about each."""
+    to = tuple(f"user{number}@mail.example" for number in range(50))
+    hostile = [
+        {"recipient": each, "action": "failed", "status": "5.1.1", "diagnostic_code": "\x01" * 1000} for each in to
+    ]
+    happened = bounce(to=to, recipients=hostile)
+    told = record(happened, raw(recipients=to))
+    assert len(json.dumps(told)) < MAX_MESSAGE
+    assert [each["emailAddress"] for each in told["bounce"]["bouncedRecipients"]] == list(to)
+    assert (told["mail"]["headersTruncated"], told["mail"]["headers"]) == (True, [])
+    assert told["mail"]["messageId"] == happened.message_id
+    assert_same_shape(payload("event-bounce")["bounce"], told["bounce"])
+    short = identity_notification(happened, 7, raw(recipients=to), True)
+    assert len(short.encode()) <= MAX_MESSAGE
+    assert len(identity_notification(happened, 7, raw(recipients=to), False).encode()) <= MAX_MESSAGE
 
 
 def test_common_headers_are_decoded_and_lists_of_mailboxes() -> None:
