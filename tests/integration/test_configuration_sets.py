@@ -335,3 +335,35 @@ def test_a_set_deleted_before_delivery_does_not_hold_its_mail(world: World) -> N
     shown = message_once(world, message_id, lambda shown: shown["recipients"][0]["status"] == "delivered")
     assert shown["configuration_set"] == "gone"
     assert world.plain.counts["gone", "gone@plain.test"] == 1
+
+
+def test_every_operation_says_when_its_set_is_missing(world: World) -> None:
+    ses, none = world.ses, {"ConfigurationSetName": "none"}
+    own = {"TrackingOptions": {"CustomRedirectDomain": "shop.example"}}
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        (ses.describe_configuration_set, {}),
+        (ses.delete_configuration_set, {}),
+        (ses.create_configuration_set_event_destination, {"EventDestination": ON_TOPIC}),
+        (ses.update_configuration_set_event_destination, {"EventDestination": ON_TOPIC}),
+        (ses.delete_configuration_set_event_destination, {"EventDestinationName": "topic"}),
+        (ses.create_configuration_set_tracking_options, own),
+        (ses.update_configuration_set_tracking_options, own),
+        (ses.delete_configuration_set_tracking_options, {}),
+        (ses.put_configuration_set_delivery_options, {"DeliveryOptions": {"TlsPolicy": "Require"}}),
+        (ses.update_configuration_set_reputation_metrics_enabled, {"Enabled": True}),
+        (ses.update_configuration_set_sending_enabled, {"Enabled": True}),
+    ]
+    for call, given in calls:
+        with pytest.raises(ses.exceptions.ConfigurationSetDoesNotExistException) as error:
+            call(**none, **given)
+        assert error.value.response["Error"]["Message"] == "Configuration set <none> does not exist."
+        assert error.value.response["ConfigurationSetName"] == "none"
+
+
+def test_a_tls_policy_that_is_none_is_refused(news: World) -> None:
+    put = news.ses.put_configuration_set_delivery_options
+    assert refusal(put, ConfigurationSetName="news", DeliveryOptions={"TlsPolicy": "Sometimes"}) == (
+        "ValidationError",
+        "1 validation error detected: Value at 'deliveryOptions.tlsPolicy' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [Optional, Require]",
+    )

@@ -72,3 +72,32 @@ def test_the_preset_topic_exists_from_the_start(server: Server) -> None:
     listed = json.loads(server.cli("topic", "list", "--json").stdout)
     assert [each["arn"] for each in listed] == [PRESET]
     assert PRESET in server.cli("topic", "list").stdout
+
+
+def test_what_is_no_identity_of_the_account_has_no_settings(server: Server) -> None:
+    ses, nobody = ses_client(server.url), {"Identity": "nobody.example"}
+    calls: list[tuple[Any, dict[str, Any]]] = [
+        (ses.set_identity_notification_topic, {"NotificationType": "Bounce", "SnsTopic": PRESET}),
+        (ses.set_identity_feedback_forwarding_enabled, {"ForwardingEnabled": True}),
+        (ses.set_identity_headers_in_notifications_enabled, {"NotificationType": "Bounce", "Enabled": True}),
+    ]
+    for call, given in calls:
+        with pytest.raises(ClientError) as error:
+            call(**nobody, **given)
+        assert refusal(error) == (
+            "InvalidParameterValue",
+            "Identity nobody.example is invalid. Must be a verified email address or domain.",
+        )
+
+
+def test_forwarding_stays_on_where_nobody_else_would_hear(server: Server) -> None:
+    ses = ses_client(server.url)
+    ses.verify_domain_identity(Domain="quiet.example")
+    with pytest.raises(ClientError) as error:
+        ses.set_identity_feedback_forwarding_enabled(Identity="quiet.example", ForwardingEnabled=False)
+    assert refusal(error)[0] == "InvalidParameterValue"
+    shown = ses.get_identity_notification_attributes(Identities=["quiet.example"])["NotificationAttributes"]
+    assert shown["quiet.example"]["ForwardingEnabled"] is True
+    with pytest.raises(ClientError) as error:
+        ses.set_identity_notification_topic(Identity="quiet.example", NotificationType="Send", SnsTopic=PRESET)
+    assert refusal(error)[0] == "ValidationError"
