@@ -740,6 +740,7 @@ class Process:
     async def _start_subscribers(self, ctx: Context, wakeups: Wakeups) -> End:
         from posthouse.delivery.owner import is_known_dead, own_name
         from posthouse.publishing.couriers import CourierSettings, Desk
+        from posthouse.publishing.courtesy import CALLS_PACE, Courtesy
         from posthouse.publishing.envelopes import Envelopes
         from posthouse.publishing.signatures import open_signer
         from posthouse.publishing.subscribers import SUBSCRIBER_CALLS, EngineSettings, Subscribers
@@ -758,6 +759,7 @@ class Process:
             ctx.clock,
             self._metrics,
             asyncio.Semaphore(SUBSCRIBER_CALLS),
+            Courtesy(wakeups.subscribe(Topic.QUEUE), pace=CALLS_PACE),
         )
         engine = Subscribers(
             EngineSettings(stop_deadline_s=GRACE_S - 1),

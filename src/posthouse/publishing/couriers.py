@@ -1,6 +1,7 @@
 """Delivering to one subscriber: as much at once as it bears, until nothing is due, or until it fails too often."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from posthouse.ports.subscriptions import (
     PutOff,
     SubscriptionStore,
 )
+from posthouse.publishing.courtesy import Courtesy
 from posthouse.publishing.envelopes import Envelopes, Letter
 from posthouse.publishing.lines import Lines
 
@@ -41,6 +43,8 @@ log = logging.getLogger("posthouse.subscribers")
 AHEAD = 64
 """Deliveries read and signed before their calls can begin."""
 BURIED_AT_ONCE = 500
+MOST_REST_S = 1.0
+"""At a time, while the processor is wanted elsewhere: what was so then may be otherwise now."""
 MAX_ANSWER = 4096
 """Of what a subscriber says, which nobody reads; enough to keep its connection."""
 OUTCOMES = "posthouse_subscriber_deliveries_total"
@@ -71,6 +75,7 @@ class Desk:
     metrics: Metrics
     room: asyncio.Semaphore
     """For calls of all subscribers together."""
+    courtesy: Courtesy
 
 
 class Courier:
@@ -84,6 +89,7 @@ class Courier:
         self._tapped = asyncio.Event()
         self._dry = False
         self._leaving = False
+        self._left = asyncio.Event()
         self._round = 0
         self._lines: Lines[tuple[Delivery, Letter]] = Lines()
         self._taken: set[int] = set()
@@ -106,6 +112,7 @@ class Courier:
     def leave(self) -> None:
         """Begin no more calls; `run` returns when those that have begun are answered."""
         self._leaving = True
+        self._left.set()
         self._tapped.set()
 
     async def run(self) -> None:
@@ -141,8 +148,10 @@ class Courier:
     async def _read(self) -> None:
         # Before the question: what a tap tells of may be too late for its answer.
         self._dry = True
-        found = await self._desk.store.due(self._number, self._desk.clock.now_ms(), AHEAD, self._taken)
-        if len(found) == AHEAD:
+        courtesy, now_ms = self._desk.courtesy, self._desk.clock.now_ms()
+        most = courtesy.at_once(AHEAD)
+        found = await self._desk.store.due(self._number, now_ms, most, self._taken)
+        if len(found) == most:
             self._dry = False
         self._taken.update(each.number for each in found)
         letters = await self._desk.envelopes.write(self._subscription, found)
@@ -150,9 +159,20 @@ class Courier:
         for each, letter in sorted(zip(found, letters, strict=True), key=lambda pair: pair[0].number):
             if not self._lines.add(each.notification.chain, (each, letter)):
                 self._taken.discard(each.number)
+        self._tapped.set()
+        if found:
+            lag_ms = now_ms - found[0].notification.published_ms
+            await self._rest(min(MOST_REST_S, courtesy.rest_s(len(found), lag_ms)))
         self._reading = None
         self._open_lines()
         self._tapped.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """The end of the courier cuts it short."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._left.wait()
 
     def _open_lines(self) -> None:
         """Those of which the store knows what failed; not while an answer is awaited that may be older."""
@@ -232,7 +252,7 @@ class Courier:
                 last_failure_ms=now_ms,
             )
             if pause:
-                self._leaving = True
+                self.leave()
             return
         self._window = self._window.after(True, took_s, self._desk.settings.most_calls)
         if self._health.failures:

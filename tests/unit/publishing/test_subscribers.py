@@ -17,6 +17,7 @@ from posthouse.ports.subscriptions import DeadLetter, KeptSubscription, Subscrip
 from posthouse.ports.topics import Notification
 from posthouse.ports.wakeups import Topic
 from posthouse.publishing.couriers import OUTCOMES, TOO_MANY, TOO_OLD, CourierSettings, Desk
+from posthouse.publishing.courtesy import Courtesy
 from posthouse.publishing.envelopes import Envelopes
 from posthouse.publishing.signatures import SigningPair, TopicSigner, new_pair
 from posthouse.publishing.subscribers import EngineSettings, Subscribers
@@ -62,6 +63,7 @@ class World:
         self.at_once: Counter[str] = Counter()
         self.most_at_once: Counter[str] = Counter()
         self.metrics = Metrics()
+        self.courtesy = Courtesy(asyncio.Event())
         self._something = asyncio.Event()
 
     async def _well(self, url: str, body: bytes) -> HttpOutcome:
@@ -116,7 +118,15 @@ class World:
 
         envelopes = Envelopes(open_signer, TopicLinks(lambda: b"key", "http://ses.test"))
         desk = Desk(
-            settings, self.stores.subscriptions, self, envelopes, self.clock, self.metrics, asyncio.Semaphore(10)
+            settings,
+            self.stores.subscriptions,
+            self,
+            envelopes,
+            self.clock,
+            self.metrics,
+            asyncio.Semaphore(10),
+            # Nobody sends, as far as it hears: the pace of tests is not the machine's business.
+            self.courtesy,
         )
         return Subscribers(EngineSettings(), desk, owner=owner, is_known_dead=is_known_dead, wakeups=self.taps)
 
@@ -512,3 +522,46 @@ async def test_notifications_of_one_chain_arrive_in_order_however_often_calls_fa
         assert list(dict.fromkeys(mine)) == [f"{chain}{number:03}" for number in range(50)]
     assert len(set(arrived)) == 200
     assert not await world.dead()
+
+
+class Crowded(Courtesy):
+    """Wants ten at a time, and a rest after them."""
+
+    def __init__(self) -> None:
+        super().__init__(asyncio.Event())
+        self.rests: list[tuple[int, int]] = []
+
+    def at_once(self, most: int) -> int:
+        return 10
+
+    def rest_s(self, events: int, lag_ms: int) -> float:
+        self.rests.append((events, lag_ms))
+        return 0.001
+
+
+async def test_while_the_processor_is_wanted_elsewhere_subscribers_are_told_at_the_pace_that_courtesy_sets(
+    world: World,
+) -> None:
+    world.courtesy = crowded = Crowded()
+    await world.subscribe()
+    await world.publish(*map(str, range(100)))
+    world.clock.ms += 7_000
+    async with world.working():
+        await world.until_nothing_waits()
+    assert len(world.messages()) == 100
+    assert sum(events for events, _ in crowded.rests) == 100
+    assert {lag_ms for _, lag_ms in crowded.rests} == {7_000}
+    assert max(events for events, _ in crowded.rests) <= 10
+
+
+async def test_a_courier_that_rests_leaves_at_once(world: World) -> None:
+    class Tired(Crowded):
+        def rest_s(self, events: int, lag_ms: int) -> float:
+            return 3600.0
+
+    world.courtesy = Tired()
+    await world.subscribe()
+    await world.publish(*map(str, range(20)))
+    async with world.working():
+        await world.until_posted(10)
+    assert len(world.posted) == 10
