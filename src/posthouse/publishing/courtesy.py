@@ -9,6 +9,7 @@ Events that have waited for long are told faster all the same, so that they do n
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Courtesy:
         self._ran, self._waited = self._times()
         self._looked = clock()
         self._crowded = False
-        self._free_at = 0.0
+        self._free_at: defaultdict[str, float] = defaultdict(float)
 
     def at_once(self, most: int) -> int:
         """How many events to tell in one go, `most` at the best of times."""
@@ -56,15 +57,16 @@ class Courtesy:
     def _is_wanted_elsewhere(self, now: float) -> bool:
         return self._crowded and now - self._sent_at <= SENDING_S
 
-    def rest_s(self, events: int, lag_ms: int) -> float:
-        """How long to wait after so many events, the first of which had waited for `lag_ms`; mostly not at all."""
+    def rest_s(self, events: int, lag_ms: int, lane: str = "") -> float:
+        """How long to wait after so many events, the first of which had waited for `lag_ms`; mostly not at all. Each
+        lane keeps the pace by itself."""
         now = self._clock()
         self._look(now)
         if not self._is_wanted_elsewhere(now):
-            self._free_at = now
+            self._free_at[lane] = now
             return 0.0
-        self._free_at = max(self._free_at, now) + events / (self._pace if lag_ms < LATE_MS else LATE_PACE)
-        return self._free_at - now
+        self._free_at[lane] = max(self._free_at[lane], now) + events / (self._pace if lag_ms < LATE_MS else LATE_PACE)
+        return self._free_at[lane] - now
 
     def _look(self, now: float) -> None:
         if self._sending.is_set():

@@ -30,17 +30,26 @@ class Router:
         self._clock = clock
         self._batch = batch
         self._forwards = forwards
+        self.written = 0
+        """Publications that the last step made."""
+        self.lag_ms = 0
+        """How long ago the first event of the last step happened."""
 
-    async def step(self) -> int:
-        """Routes the next events; how many, or LOST."""
+    async def step(self, most: int) -> int:
+        """Routes the next events, so many at most; how many, or LOST."""
+        self.written = 0
         cursor = await self._publications.cursor()
         if cursor.seq >= cursor.last_seq:
             return 0
-        page = await self._publications.page(cursor.seq, cursor.last_seq, self._batch)
+        page = await self._publications.page(cursor.seq, cursor.last_seq, min(most, self._batch))
         upto = page[-1].seq if page else cursor.last_seq
         routed = await self._route(page)
-        done = await self._publications.route(cursor.seq, upto, routed, self._clock.now_ms())
-        return len(page) if done else LOST
+        now_ms = self._clock.now_ms()
+        done = await self._publications.route(cursor.seq, upto, routed, now_ms)
+        if not done:
+            return LOST
+        self.written, self.lag_ms = len(routed), now_ms - page[0].event.at_ms if page else 0
+        return len(page)
 
     async def step_replay(self, replay: Replay) -> bool:
         """Routes the next events of a replay to its destination; False where somebody else was faster."""

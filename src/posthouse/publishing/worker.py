@@ -124,20 +124,25 @@ class PublishingWorker:
     async def _route_all(self) -> None:
         while not self._stopping.is_set():
             self._look.clear()
-            passed = await self._route()
+            most = self._courtesy.at_once(self._settings.route_batch)
+            passed = await self._route(most)
             if passed > 0:
                 self._metrics.add(ROUTED, passed)
                 self._due.set()
             if passed == LOST:
                 # Somebody else routes: to look on at every tap would only be in the way. He may die, though.
                 await self._pause(self._settings.poll_s * (0.5 + self._jitter()))
-            elif passed < self._settings.route_batch:
+            elif passed < most:
                 await self._pause(self._settings.route_pause_s)
                 await self._wait(self._look)
+            if self._router.written:
+                # To write down who shall hear of an event costs about half of what telling it does.
+                rest_s = self._courtesy.rest_s(self._router.written, self._router.lag_ms, "routing")
+                await self._pause(min(self._settings.poll_s, rest_s))
 
-    async def _route(self) -> int:
+    async def _route(self, most: int) -> int:
         try:
-            return await self._router.step()
+            return await self._router.step(most)
         except StoreUnavailable as error:
             log.warning("events are not routed: %s", error)
         except Exception:

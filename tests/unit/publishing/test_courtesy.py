@@ -68,3 +68,11 @@ def test_a_kernel_that_does_not_count_is_no_reason_to_wait(machine: Machine, tex
     machine.sending.set()
     machine.passes(1, waiting=0.9)
     assert courtesy.rest_s(500, 0) == 0
+
+
+def test_each_lane_keeps_the_pace_by_itself(machine: Machine) -> None:
+    machine.sending.set()
+    machine.passes(1, waiting=0.5)
+    assert machine.courtesy.rest_s(50, 0) == pytest.approx(50 / PACE)
+    assert machine.courtesy.rest_s(50, 0, "routing") == pytest.approx(50 / PACE)
+    assert machine.courtesy.rest_s(50, 0, "routing") == pytest.approx(100 / PACE)

@@ -534,7 +534,7 @@ class Crowded(Courtesy):
     def at_once(self, most: int) -> int:
         return 10
 
-    def rest_s(self, events: int, lag_ms: int) -> float:
+    def rest_s(self, events: int, lag_ms: int, lane: str = "") -> float:
         self.rests.append((events, lag_ms))
         return 0.001
 
@@ -556,7 +556,7 @@ async def test_while_the_processor_is_wanted_elsewhere_subscribers_are_told_at_t
 
 async def test_a_courier_that_rests_leaves_at_once(world: World) -> None:
     class Tired(Crowded):
-        def rest_s(self, events: int, lag_ms: int) -> float:
+        def rest_s(self, events: int, lag_ms: int, lane: str = "") -> float:
             return 3600.0
 
     world.courtesy = Tired()

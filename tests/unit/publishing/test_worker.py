@@ -30,6 +30,7 @@ from posthouse.domain.scope import Scope
 from posthouse.observe import Metrics
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.topics import PublishFailed, PublishOutcome, TopicUnknown
+from posthouse.publishing.courtesy import Courtesy
 from posthouse.publishing.feedback import Feedback
 from posthouse.publishing.payload import SUBJECT, feedback_id
 
@@ -605,3 +606,29 @@ async def test_trouble_with_the_database_passes(house: House) -> None:
         await house.until_idle()
     worker.stop()
     await running
+
+
+async def test_routing_rests_too_while_the_processor_is_wanted_elsewhere(house: House) -> None:
+    class Crowded(Courtesy):
+        """Wants ten at a time, and a rest after them."""
+
+        def __init__(self) -> None:
+            super().__init__(asyncio.Event())
+            self.rests: list[tuple[str, int, int]] = []
+
+        def at_once(self, most: int) -> int:
+            return 10
+
+        def rest_s(self, events: int, lag_ms: int, lane: str = "") -> float:
+            self.rests.append((lane, events, lag_ms))
+            return 0.001
+
+    await house.add_set("s", topic("one"))
+    crowded, messages = Crowded(), [f"0100018f3c2a7b10-{number:08x}-x" for number in range(35)]
+    await house.happen(*(house.event(each, EventType.OPEN) for each in messages))
+    house.clock.ms += 3_000
+    async with house.working(courtesy=crowded):
+        await house.until_idle()
+    routing = [(events, lag_ms) for lane, events, lag_ms in crowded.rests if lane == "routing"]
+    assert routing == [(10, 3_000), (10, 3_000), (10, 3_000), (5, 3_000)]
+    assert sum(events for lane, events, _ in crowded.rests if lane == "") == 35
