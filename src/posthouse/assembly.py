@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import uvicorn
@@ -26,6 +26,7 @@ import uvicorn
 from posthouse import __version__, observe
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
+from posthouse.api.connections import Crowd
 from posthouse.api.server import ApiDoor, Authentication
 from posthouse.config import Config
 from posthouse.delivery.captured import CapturedMessages
@@ -88,6 +89,8 @@ DEFAULT_REGION = "us-east-1"
 SNAPSHOT_S = 2.0
 SIGNING_THREADS = 2
 """RSA runs without the interpreter lock; a third thread brought nothing on two cores (docs/performance.md)."""
+MOST_HTTP = 10_000
+"""HTTP connections of one process; when full, idle ones make way for new ones."""
 GRACE_S = 9.0
 """Within the ten seconds that the parent gives (serve.py)."""
 
@@ -374,7 +377,7 @@ class Process:
         server = EmbeddedHttp(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=cast(Any, Crowd(Guests(_connections(MOST_HTTP), 0), observe.new_request_id).protocol),
                 loop="none",
                 lifespan="off",
                 ws="none",

@@ -33,6 +33,11 @@ ANONYMOUS = "anonymous"
 
 # SES takes 10 MB of raw message: 14 MB in base64, somewhat more as a form.
 MAX_BODY = 20 * 1024 * 1024
+# What long bodies may hold together, a process; whoever comes beyond that is asked to come again, as SDKs do by
+# themselves. Anybody can send a body: who it is from shows only when all of it is here.
+MAX_BODIES = 256 * 1024 * 1024
+SMALL_BODY = 32 * 1024
+"""Not counted: there are no more of them than connections."""
 # SDKs send some 10; every header is looked at, and a signature may cover each.
 MAX_HEADERS = 100
 # The longest documented request, over a line of 2 Mbit/s.
@@ -78,6 +83,7 @@ class ApiDoor:
         new_request_id: Callable[[], str],
         *,
         max_body: int = MAX_BODY,
+        max_bodies: int = MAX_BODIES,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._credentials = credentials
@@ -85,7 +91,9 @@ class ApiDoor:
         self._authentication = authentication
         self._now_ms = now_ms
         self._new_request_id = new_request_id
-        self._max_body = max_body
+        self._max_body, self._max_bodies = max_body, max_bodies
+        self._held: dict[int, int] = {}
+        self._held_together = 0
         self._patience = Patience(body_timeout_s)
         self._keys = sigv4.SigningKeys()
 
@@ -107,6 +115,8 @@ class ApiDoor:
             log.exception("request %s failed", request_id)
             failure = InternalFailure()
             status, xml = failure.http_status, query.render_error(failure, request_id)
+        finally:
+            self._held_together -= self._held.pop(id(connection), 0)
         await _send(send, status, xml, request_id)
 
     async def _answer(self, connection: Event, receive: Receive, request_id: str) -> bytes:
@@ -128,7 +138,7 @@ class ApiDoor:
         headers = sigv4.fold(connection["headers"])
         self._check_length(headers.get(b"content-length", b""))
         try:
-            body = await self._patience.wait(self._read_body(receive))
+            body = await self._patience.wait(self._read_body(receive, id(connection)))
         except TimeoutError:
             raise RequestTimeout(f"The request did not arrive within {self._patience.limit_s:g} seconds") from None
         return sigv4.Request(method, connection["raw_path"], connection["query_string"], headers, body)
@@ -138,7 +148,7 @@ class ApiDoor:
         if len(announced) > 12 or (announced.isdigit() and int(announced) > self._max_body):
             raise self._too_large()
 
-    async def _read_body(self, receive: Receive) -> bytes:
+    async def _read_body(self, receive: Receive, request: int) -> bytes:
         parts: list[bytes] = []
         room = self._max_body
         while True:
@@ -150,8 +160,17 @@ class ApiDoor:
             room -= len(part)
             if room < 0:
                 raise self._too_large()
+            if self._max_body - room > SMALL_BODY:
+                self._hold(request, self._max_body - room)
             if not event.get("more_body"):
                 return b"".join(parts)
+
+    def _hold(self, request: int, octets: int) -> None:
+        """Until the request is answered."""
+        self._held_together += octets - self._held.get(request, 0)
+        self._held[request] = octets
+        if self._held_together > self._max_bodies:
+            raise ServiceUnavailable
 
     def _too_large(self) -> ServiceError:
         return RequestEntityTooLarge(f"The request is longer than {self._max_body} bytes")
@@ -215,7 +234,7 @@ async def _send(send: Send, status: int, xml: bytes, request_id: str) -> None:
         (b"content-type", b"text/xml"),
         (b"content-length", b"%d" % len(xml)),
     ]
-    if status in (408, 413, 431):
+    if status in (408, 413, 431, 503):
         # The rest of the request is still on its way; it must not be taken for the next one.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -171,6 +171,12 @@ class MethodNotAllowed(ServiceError):
     http_status = 405
 
 
+class MalformedHttpRequest(ServiceError):
+    """No HTTP request, or one that can be read in more than one way ("Common errors" of AWS's services)."""
+
+    code = "MalformedHttpRequestException"
+
+
 class RequestTimeout(ServiceError):
     """The request did not arrive whole in time."""
 

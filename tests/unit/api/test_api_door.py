@@ -249,6 +249,27 @@ class TestLimits:
         answer = await post(door(), SEND, {f"X-Header-{i}": "x" for i in range(100)})
         assert (answer.status, answer.text("Code")) == (431, "RequestHeadersTooLarge")
 
+    async def test_bodies_that_are_too_long_together_are_refused_until_one_is_answered(self) -> None:
+        api, raw = door(max_bodies=100_000), urlencode(SEND | {"Message.Body.Text.Data": "x" * 60_000}).encode()
+        never = asyncio.Event()
+        parts = iter([{"type": "http.request", "body": raw[:-1], "more_body": True}])
+
+        async def slow() -> Any:
+            if (part := next(parts, None)) is None:
+                await never.wait()
+                return {"type": "http.disconnect"}
+            return part
+
+        first = asyncio.create_task(call(api, scope(), slow))
+        await asyncio.sleep(0.01)
+        refused = Answer(await call(api, scope(), pieces(raw)))
+        assert (refused.status, refused.text("Code")) == (503, "ServiceUnavailable")
+        assert refused.headers[b"connection"] == b"close"
+        assert Answer(await call(api, scope(), pieces(urlencode(SEND).encode()))).status == 200
+        never.set()
+        await first
+        assert Answer(await call(api, scope(), pieces(raw))).status == 200
+
     async def test_body_that_does_not_come_in_time_is_refused(self) -> None:
         never = asyncio.Event()
 
