@@ -95,9 +95,10 @@ async def test_renewing_extends_every_lease_of_the_owner(stores: SqlStores) -> N
     await _add(stores, message(1), message(2))
     await stores.queue.claim("w1", NOW_MS, LEASE_MS, 1)
     await stores.queue.claim("w1", NOW_MS, LEASE_MS, 1)
-    await stores.queue.renew("w1", NOW_MS + 2 * LEASE_MS)
+    assert await stores.queue.renew("w1", NOW_MS + 2 * LEASE_MS)
     assert await stores.queue.claim("w2", NOW_MS + LEASE_MS, LEASE_MS, 10) == []
     assert len(await stores.queue.claim("w2", NOW_MS + 2 * LEASE_MS, LEASE_MS, 10)) == 2
+    assert not await stores.queue.renew("w1", NOW_MS + 3 * LEASE_MS)
 
 
 async def test_release_makes_leased_recipients_due_at_once(stores: SqlStores, backend: Backend) -> None:

@@ -33,6 +33,10 @@ class Carrier(Protocol):
         """Makes the attempt; never raises but when cancelled."""
         ...
 
+    def may_begin(self, job: Job) -> bool:
+        """False where the lease ran out meanwhile: the job is somebody else's, and so is all that waits."""
+        ...
+
     def conclude(self, job: Job, attempt: Attempt) -> "asyncio.Future[None]":
         """Has the outcome written; the future is done when it is."""
         ...
@@ -171,7 +175,7 @@ class Destination:
         session: Session | None = None
         carried = 0
         try:
-            while job is not None:
+            while job is not None and self._carrier.may_begin(job):
                 had = session is not None
                 attempt, session = await self._carrier.carry(job, session)
                 self._sessions += (session is not None) - had

@@ -50,8 +50,10 @@ class Destinations:
         roomier: Callable[[], None],
         simulator: Simulator,
         to_seven_bit: ToSevenBit | None = None,
+        may_begin: Callable[[Job], bool] = lambda job: True,
     ) -> None:
-        """`roomier` is called when a destination that was left out of claims may take jobs again."""
+        """`roomier` is called when a destination that was left out of claims may take jobs again; `may_begin` before
+        each attempt."""
         self._attempts = attempts
         self._conclusions = conclusions
         self._settings = settings
@@ -61,6 +63,7 @@ class Destinations:
         self._roomier = roomier
         self._simulator = simulator
         self._to_seven_bit = to_seven_bit
+        self.may_begin = may_begin
         self._by_name: dict[str, Destination] = {}
         self._slots = 0
         self._waiting: dict[Destination, None] = {}
@@ -146,6 +149,10 @@ class Destinations:
                 break
         self._excluded = found
         return found
+
+    def empty(self) -> list[Job]:
+        """Takes back what no courier has begun."""
+        return [job for destination in self._by_name.values() for job in destination.empty()]
 
     def stop(self) -> set["asyncio.Task[None]"]:
         """Nothing new is begun: what waits is dropped, idle couriers end. Returns the couriers."""

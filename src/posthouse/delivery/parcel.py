@@ -9,7 +9,7 @@ from posthouse.ports.mailstore import ClaimedMessage, ClaimedRecipient
 class Parcel:
     """A message in flight: from its claim until the last of its claimed recipients is settled."""
 
-    __slots__ = ("message", "prepared", "recipients", "size", "told", "unsettled")
+    __slots__ = ("held", "message", "prepared", "recipients", "size", "told", "unsettled")
 
     def __init__(self, message: ClaimedMessage) -> None:
         self.message = message
@@ -17,6 +17,8 @@ class Parcel:
         self.recipients: list[ClaimedRecipient] = list(message.recipients)
         """Those claimed so far; a later claim may bring more of the same message."""
         self.unsettled = len(self.recipients)
+        self.held = {each.recipient: each.attempts for each in self.recipients}
+        """The attempts before this one, of those that are neither settled nor given back."""
         self.size = len(message.content) + len(message.sent or b"")
         self.told = False
         """The Send event is on its way to the log."""

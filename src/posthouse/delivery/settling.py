@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from posthouse.delivery.parcel import Parcel
 from posthouse.ports.mailstore import Queue, Settlement
+from posthouse.ports.stores import StoreUnavailable
 
 logger = logging.getLogger("posthouse.delivery")
 
@@ -61,8 +62,10 @@ class Settling:
             try:
                 await self._queue.settle([settlement for settlement, _, _ in batch])
                 break
-            except Exception:
-                logger.exception("settling %d outcomes failed, trying again", len(batch))
+            except Exception as trouble:
+                known = isinstance(trouble, StoreUnavailable)
+                text = "settling %d outcomes failed, trying again: %s"
+                logger.warning(text, len(batch), trouble, exc_info=None if known else trouble)
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
         for settlement, parcel, written in batch:

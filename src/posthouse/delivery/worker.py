@@ -8,7 +8,7 @@ next due time and a poll: a lost wake-up costs a moment, never a message.
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMessage, ClaimedRecipient, Queue, Settlement
 from posthouse.ports.network import Network
 from posthouse.ports.resolver import Resolver
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.wakeups import Topic, Wakeups
 
 logger = logging.getLogger("posthouse.delivery")
@@ -90,6 +91,9 @@ class DeliveryWorker:
         self._in_flight = 0
         self._bytes = 0
         self._full = False
+        self._leased_until_s = 0.0
+        """By the loop's clock, which goes on while the process is stopped."""
+        self._lapses = 0
         self._largest = 4096.0
         self._to_prepare: asyncio.Queue[tuple[Parcel, list[ClaimedRecipient]]] = asyncio.Queue()
 
@@ -107,6 +111,7 @@ class DeliveryWorker:
                 self._look.set,
                 self._simulator,
                 self._to_seven_bit,
+                self._may_begin,
             )
             settling = tasks.create_task(self._settling.run())
             renewing = tasks.create_task(self._keep_leases())
@@ -169,13 +174,21 @@ class DeliveryWorker:
         return max(1, min(free // 4, settings.claim_batch, by_size))
 
     async def _claim(self, limit: int) -> int:
+        if not self._is_leased():
+            self._lapse()  # claimed again by us or by others: what is still in memory would be sent twice
+        until_s = self._lease_end_s()
         try:
             messages = await self._queue.claim(
                 self._owner, self._clock.now_ms(), self._settings.lease_ms, limit, self._destinations.excluded()
             )
+        except StoreUnavailable as trouble:
+            logger.warning("nothing can be claimed from the queue: %s", trouble)
+            return 0
         except Exception:
             logger.exception("claiming from the queue failed")
             return 0
+        if messages:
+            self._leased_until_s = max(self._leased_until_s, until_s)
         for message in messages:
             self._take(message)
         count = sum(len(message.recipients) for message in messages)
@@ -192,9 +205,13 @@ class DeliveryWorker:
                     await self._stopping.wait()
 
     def _take(self, message: ClaimedMessage) -> None:
-        claimed = list(message.recipients)
-        self._in_flight += len(claimed)
         parcel = self._parcels.get(message.facts.message_id)
+        # After a lapse, what is on its way right now may be leased to us once more: its outcome is going to be written.
+        held = parcel.held if parcel is not None else {}
+        claimed = [each for each in message.recipients if held.get(each.recipient) != each.attempts]
+        if not claimed:
+            return
+        self._in_flight += len(claimed)
         if parcel is None:
             parcel = self._parcels[message.facts.message_id] = Parcel(message)
             self._bytes += parcel.size
@@ -203,6 +220,7 @@ class DeliveryWorker:
             # More recipients of a message that is on its way: they get the same bytes, and no second Send event.
             parcel.recipients += claimed
             parcel.unsettled += len(claimed)
+            parcel.held |= {each.recipient: each.attempts for each in claimed}
         self._to_prepare.put_nowait((parcel, claimed))
 
     async def _rest(self) -> None:
@@ -210,6 +228,8 @@ class DeliveryWorker:
         wait_s = self._settings.poll_s
         try:
             due_ms = await self._queue.next_due_ms()
+        except StoreUnavailable:
+            due_ms = None  # the claim before has said so, or the next one will
         except Exception:
             logger.exception("asking the queue for its next due time failed")
             due_ms = None
@@ -236,6 +256,7 @@ class DeliveryWorker:
                 await asyncio.sleep(0)
 
     async def _prepare_one(self, parcel: Parcel, recipients: list[ClaimedRecipient]) -> None:
+        lapses = self._lapses
         if parcel.prepared is None:
             try:
                 made = await self._prepare(parcel.message)
@@ -254,26 +275,68 @@ class DeliveryWorker:
                 parcel.prepared = made
                 parcel.size += len(made.content)
                 self._bytes += len(made.content)
+        if self._lapses != lapses:
+            self._give_back(parcel, recipients)
+            return
         self._destinations.send(parcel, parcel.prepared, recipients)
 
     # -- ending
 
     def _settled(self, settlement: Settlement, parcel: Parcel) -> None:
         results = settlement.results
-        self._in_flight -= len(results)
         for result in results:
             self._metrics.add(OUTCOMES, state=result.state)
-        parcel.unsettled -= len(results)
-        if not parcel.unsettled:
-            self._parcels.pop(parcel.facts.message_id, None)
-            self._bytes -= parcel.size
+        self._let_go(parcel, [result.recipient for result in results])
         # Room again, or somebody to be tried again perhaps sooner than we meant to look.
         if self._full or any(result.state is RecipientState.QUEUED for result in results):
             self._look.set()
 
+    def _let_go(self, parcel: Parcel, recipients: Sequence[str]) -> None:
+        self._in_flight -= len(recipients)
+        parcel.unsettled -= len(recipients)
+        for recipient in recipients:
+            parcel.held.pop(recipient, None)
+        if not parcel.unsettled:
+            self._parcels.pop(parcel.facts.message_id, None)
+            self._bytes -= parcel.size
+
+    # -- leases
+
+    def _lease_end_s(self) -> float:
+        """Of a lease that is asked for now."""
+        return asyncio.get_running_loop().time() + self._settings.lease_ms / 1000
+
+    def _is_leased(self) -> bool:
+        return not self._in_flight or asyncio.get_running_loop().time() < self._leased_until_s
+
+    def _may_begin(self, job: Job) -> bool:
+        if self._is_leased():
+            return True
+        self._give_back(job.parcel, job.recipients)
+        self._lapse()
+        return False
+
+    def _lapse(self) -> None:
+        """The database was away, or this process stopped, for longer than a lease: what has not begun is given up, for
+        others may deliver it by now. What has begun comes to its end, and its outcome is written."""
+        self._lapses += 1
+        before = self._in_flight
+        while not self._to_prepare.empty():
+            self._give_back(*self._to_prepare.get_nowait())
+        for job in self._destinations.empty():
+            self._give_back(job.parcel, job.recipients)
+        if before != self._in_flight:
+            logger.warning("leases ran out: %d recipients go back to the queue", before - self._in_flight)
+            self._look.set()
+
+    def _give_back(self, parcel: Parcel, recipients: Sequence[ClaimedRecipient]) -> None:
+        self._let_go(parcel, [each.recipient for each in recipients])
+
     async def _release(self) -> None:
         try:
             await self._queue.release(self._owner)
+        except StoreUnavailable as trouble:
+            logger.warning("leases are not released, they run out by themselves: %s", trouble)
         except Exception:
             logger.exception("releasing leases failed; they run out by themselves")
 
@@ -282,8 +345,14 @@ class DeliveryWorker:
             await asyncio.sleep(self._settings.lease_ms / 3000)
             if not self._in_flight:
                 continue
+            until_s = self._lease_end_s()
             try:
-                await self._queue.renew(self._owner, self._clock.now_ms() + self._settings.lease_ms)
+                if await self._queue.renew(self._owner, self._clock.now_ms() + self._settings.lease_ms):
+                    self._leased_until_s = max(self._leased_until_s, until_s)
+                else:
+                    self._lapse()
+            except StoreUnavailable as trouble:
+                logger.warning("leases are not renewed: %s", trouble)
             except Exception:
                 logger.exception("renewing leases failed")
 

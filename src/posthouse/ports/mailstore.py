@@ -111,8 +111,8 @@ class Queue(Protocol):
         """
         ...
 
-    async def renew(self, owner: str, until_ms: int) -> None:
-        """Extends every lease of `owner`."""
+    async def renew(self, owner: str, until_ms: int) -> bool:
+        """Extends every lease of `owner`; False where they had run out, and somebody freed what they held."""
         ...
 
     async def release(self, owner: str) -> int:

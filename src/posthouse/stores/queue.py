@@ -123,11 +123,12 @@ class SqlQueue:
 
         await self._database.write(put_off)
 
-    async def renew(self, owner: str, until_ms: int) -> None:
-        async def keep(session: Session) -> None:
-            await session.run("UPDATE leases SET until_ms = ? WHERE owner = ?", (until_ms, owner))
+    async def renew(self, owner: str, until_ms: int) -> bool:
+        async def keep(session: Session) -> bool:
+            kept = "UPDATE leases SET until_ms = ? WHERE owner = ? RETURNING owner"
+            return bool(await session.rows(kept, (until_ms, owner)))
 
-        await self._database.write(keep, durable=False)
+        return await self._database.write(keep, durable=False)
 
     async def release(self, owner: str) -> int:
         async def free(session: Session) -> int:

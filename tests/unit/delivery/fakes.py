@@ -17,6 +17,7 @@ from posthouse.domain.scope import Scope
 from posthouse.ports.mailstore import ClaimedMessage, ClaimedRecipient, RecipientResult, Settlement
 from posthouse.ports.network import ConnectFailed, Disconnected, TlsFacts
 from posthouse.ports.resolver import LookupFailed, MailExchanger, NoSuchName
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.wakeups import Topic
 from posthouse.wire.smtp_events import NEED_DATA, Answered, Mail, Message, Rcpt, StartTls
 from posthouse.wire.smtp_reply import Reply, reply
@@ -104,6 +105,7 @@ class FakeQueue:
         self.excluded: list[set[str]] = []
         self.failing = 0
         """So many settles fail first."""
+        self.away = False
         self.changed = asyncio.Event()
 
     def add(self, message_id: str, *recipients: str, content: bytes = CONTENT, system: bool = False) -> None:
@@ -118,6 +120,8 @@ class FakeQueue:
         self, owner: str, now_ms: int, lease_ms: int, limit: int, excluding: Collection[str] = ()
     ) -> Sequence[ClaimedMessage]:
         await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailable("no database")
         self.excluded.append(set(excluding))
         due = [
             row
@@ -138,11 +142,14 @@ class FakeQueue:
             for m, recipients in messages.items()
         ]
 
-    async def renew(self, owner: str, until_ms: int) -> None:
+    async def renew(self, owner: str, until_ms: int) -> bool:
+        if self.away:
+            raise StoreUnavailable("no database")
         self.renewed.append(until_ms)
-        for row in self.rows.values():
-            if row.owner == owner:
-                row.leased_until_ms = until_ms
+        mine = [row for row in self.rows.values() if row.owner == owner]
+        for row in mine:
+            row.leased_until_ms = until_ms
+        return bool(mine)
 
     async def release(self, owner: str) -> int:
         held = [row for row in self.rows.values() if row.owner == owner]
@@ -155,6 +162,8 @@ class FakeQueue:
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailable("no database")
         if self.failing:
             self.failing -= 1
             raise OSError("disk full")
@@ -167,7 +176,6 @@ class FakeQueue:
                 self.results.append(result)
                 row = self.rows[settlement.message_id, result.recipient]
                 assert row.state is RecipientState.QUEUED
-                assert row.owner
                 row.owner, row.leased_until_ms = "", 0
                 row.state, row.reply, row.due_ms = result.state, result.reply, result.due_ms
                 row.attempts += 1

@@ -342,6 +342,65 @@ async def test_leases_are_renewed_while_in_flight() -> None:
     assert len(server.taken) == 1
 
 
+async def test_after_a_long_absence_of_the_database_each_message_is_still_sent_once() -> None:
+    chosen = settings(lease_ms=60, concurrency=2)
+    async with Delivering(chosen) as d:
+        server = d.network.server()
+        server.delay_s = 0.01
+        for i in range(12):
+            d.queue.add(f"m{i}", f"u{i}@ex.net")
+        await d.queue.until(lambda: d.queue.results)
+        d.queue.away = True
+        await asyncio.sleep(0.3)  # as many leases long
+        d.queue.away = False
+        await d.queue.until(d.queue.all_final)
+    assert len(server.taken) == 12
+    assert d.worker.in_flight == 0
+
+
+async def test_what_others_may_have_taken_meanwhile_is_not_begun() -> None:
+    chosen = settings(lease_ms=60, concurrency=1)
+    async with Delivering(chosen) as d:
+        server = d.network.server()
+        server.delay_s = 0.03
+        for i in range(6):
+            d.queue.add(f"m{i}", f"u{i}@ex.net")
+        await d.queue.until(lambda: d.queue.results)
+        begun = len(d.queue.results) + 1
+        d.queue.away = True
+        await asyncio.sleep(0.3)
+        for row in d.queue.rows.values():
+            if row.state is RecipientState.QUEUED:
+                row.owner, row.leased_until_ms = "other", d.clock.now_ms() + 60_000
+        d.queue.away = False
+        await asyncio.sleep(0.1)
+    assert len(server.taken) <= begun
+    assert d.worker.in_flight == 0
+
+
+async def test_a_renewal_that_finds_the_lease_gone_gives_back_what_has_not_begun(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Queue(FakeQueue):
+        async def renew(self, owner: str, until_ms: int) -> bool:
+            await super().renew(owner, until_ms)
+            return False
+
+    wakeups = FakeWakeups()
+    queue = Queue(FakeClock(), wakeups)
+    async with Delivering(
+        settings(lease_ms=60, concurrency=1, stop_deadline_s=0.1), queue=queue, clock=queue.clock
+    ) as d:
+        server = d.network.server()
+        server.silent = True
+        for i in range(6):
+            queue.add(f"m{i}", f"u{i}@ex.net")
+        async with asyncio.timeout(5):
+            while d.worker.in_flight != 1:
+                await asyncio.sleep(0.01)
+    assert "leases ran out: 5 recipients go back to the queue" in caplog.text
+
+
 async def test_stop_finishes_what_has_begun_and_releases_the_rest() -> None:
     chosen = settings(per_domain_concurrency=1, concurrency=1)
     async with Delivering(chosen) as d:
