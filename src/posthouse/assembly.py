@@ -52,7 +52,7 @@ from posthouse.ports.http_calls import HttpCalls
 from posthouse.ports.metric_sinks import MetricSinks
 from posthouse.ports.objects import Objects
 from posthouse.ports.receipt import ReceiptPorts
-from posthouse.ports.stores import Stores
+from posthouse.ports.stores import Stores, StoreUnavailable
 from posthouse.ports.streams import Streams
 from posthouse.ports.topics import Topics
 from posthouse.ports.wakeups import Topic, Wakeups
@@ -792,7 +792,12 @@ class Process:
 
     async def _metrics_text(self, ctx: Context) -> str:
         observe.write_snapshot(self._metrics, metrics_directory(self._config))
-        kept = await _kept_metrics(ctx)
+        try:
+            kept = await _kept_metrics(ctx)
+        except StoreUnavailable as trouble:
+            # What the processes counted is worth the more while the database is away.
+            log.warning("metrics without those of the database: %s", trouble)
+            kept = _database_up(0)
         return observe.render(
             [*observe.read_snapshots(metrics_directory(self._config)), (kept.samples(), dict(kept.kinds))]
         )
@@ -805,7 +810,7 @@ class Process:
 
 async def _kept_metrics(ctx: Context) -> observe.Metrics:
     """What the database says: told by whoever is asked, not added up over processes."""
-    metrics, totals = observe.Metrics(), await ctx.stores.publications.totals()
+    metrics, totals = _database_up(1), await ctx.stores.publications.totals()
     lag_ms = 0 if totals.oldest_ms is None else max(0, ctx.clock.now_ms() - totals.oldest_ms)
     for name, text, value in (
         ("posthouse_queue_recipients", "outgoing recipients that wait", await ctx.stores.queue.depth()),
@@ -832,6 +837,13 @@ async def _kept_metrics(ctx: Context) -> observe.Metrics:
         metrics.set("posthouse_cloudwatch_total", each.total, **labels)
         metrics.set("posthouse_cloudwatch_samples_total", each.samples, **labels)
         metrics.set("posthouse_cloudwatch_latest", each.latest, **labels)
+    return metrics
+
+
+def _database_up(value: int) -> observe.Metrics:
+    metrics = observe.Metrics()
+    metrics.describe("posthouse_database_up", "gauge", "whether the database answers")
+    metrics.set("posthouse_database_up", value)
     return metrics
 
 

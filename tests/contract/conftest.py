@@ -1,6 +1,7 @@
 """Every implementation of the stores, opened for a test; PostgreSQL is started here where it is installed."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.values import NOW_MS
+from tests.support import processes
 
 from posthouse.ports.wakeups import Topic
 from posthouse.stores.open import SqlStores, open_stores
@@ -91,6 +93,19 @@ class PostgresServer:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
             self.process = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """All its processes stand still: it takes connections and answers nothing."""
+        assert self.process is not None
+        family = processes.tree(self.process.pid)
+        try:
+            for pid in family:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in family:
+                os.kill(pid, signal.SIGCONT)
 
     def new_database(self) -> str:
         name = f"posthouse_{next(self.names)}"

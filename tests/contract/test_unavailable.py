@@ -15,7 +15,8 @@ from tests.contract.values import NOW_MS, OURS, delivered, event, message, messa
 from posthouse.domain.events import EventType
 from posthouse.ports.mailstore import MessageFilter
 from posthouse.ports.stores import StoreUnavailable
-from posthouse.stores import sqlite
+from posthouse.stores import postgres, sqlite
+from posthouse.stores.database import Database
 from posthouse.stores.open import SqlStores, open_stores
 
 
@@ -117,6 +118,23 @@ async def test_a_stopped_process_of_ours_makes_the_others_refuse(
     await stores.close()
 
 
+async def test_who_waited_behind_others_is_told_no_later_than_they(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_PATIENCE_S", 0.3)
+    stores = await _open(tmp_path)
+    other = sqlite3.connect(tmp_path / "posthouse.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with asyncio.timeout(5):
+        answers = await _outcomes(
+            *(stores.submissions.add(message(n), None) for n in range(300)),
+            *(stores.queue.retry(OURS, message_id(n), NOW_MS) for n in range(50)),
+        )
+    assert {type(answer) for answer in answers} == {StoreUnavailable}, answers
+    other.close()
+    await stores.close()
+
+
 def _free(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -189,6 +207,64 @@ async def test_postgres_gone_and_back(postgres_server: PostgresServer, tmp_path:
     await stores.ping()
     assert await _outcomes(*(stores.submissions.add(message(n), None) for n in range(1, 20))) == [None] * 19
     assert await stores.queue.depth() == 20
+    await stores.close()
+
+
+async def test_a_paused_postgres_is_told_to_everybody_in_time(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(postgres, "STATEMENT_TIMEOUT_S", 0.3)
+    backend = Backend("postgres", postgres_server.new_database(), tmp_path, SetClock(), [], CountedWakeups())
+    stores = await backend.open()
+    assert await stores.submissions.add(message(0), None) is None
+
+    def everything(first: int) -> list[Awaitable[Any]]:
+        """More than there are connections."""
+        return [
+            *(stores.submissions.add(message(n), None) for n in range(first, first + 20)),
+            *(stores.queue.claim("w", NOW_MS, 1000, 1) for _ in range(20)),
+            *(stores.messages.get(OURS, message_id(0)) for _ in range(20)),
+            stores.ping(),
+        ]
+
+    with postgres_server.paused():
+        for first in (1, 21):
+            async with asyncio.timeout(5):
+                answers = await _outcomes(*everything(first))
+            assert {type(answer) for answer in answers} == {StoreUnavailable}, answers
+    monkeypatch.undo()
+    await stores.ping()
+    answers = await _outcomes(*everything(41))
+    assert not [answer for answer in answers if isinstance(answer, BaseException)], answers
+    await stores.close()
+
+
+async def _stand_still(database: Database, meanwhile: Awaitable[None]) -> None:
+    """In the midst of a transaction that keeps others from theirs."""
+    async with database.transaction() as session:
+        await session.rows(session.dialect.event_turn)
+        await session.run("DELETE FROM leases")
+        await meanwhile
+
+
+async def _go_on(stores: SqlStores) -> None:
+    async with asyncio.timeout(5):
+        await stores.submissions.add(message(1), None)
+        while isinstance((await _outcomes(stores.queue.drop(OURS, message_id(1), NOW_MS)))[0], StoreUnavailable):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_node_that_stops_in_a_transaction_holds_up_the_others_for_a_while_only(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "LET_GO_MS", "200")
+    url = postgres_server.new_database()
+    stores = await open_stores(url, tmp_path, SetClock(), CountedWakeups())
+    stopped = await postgres.open_postgres(url)
+    with pytest.raises(StoreUnavailable):
+        await _stand_still(stopped, _go_on(stores))
+    await stopped.close()
     await stores.close()
 
 

@@ -42,7 +42,7 @@ class FileLock:
         self._held = True
         return True
 
-    async def acquire(self) -> None:
+    async def acquire(self, patience_s: float | None = None) -> None:
         """Raises StoreUnavailable where its holder keeps it too long."""
         if self.try_acquire() or self._nap():
             return
@@ -55,7 +55,7 @@ class FileLock:
         coming = self._coming
         self._wanted = True
         try:
-            await asyncio.wait([coming], timeout=self._patience_s)
+            await asyncio.wait([coming], timeout=self._patience_s if patience_s is None else patience_s)
         except asyncio.CancelledError:
             if coming.done():
                 fcntl.flock(self._file, fcntl.LOCK_UN)

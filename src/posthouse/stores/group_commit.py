@@ -53,8 +53,10 @@ class GroupCommit(Generic[M, R]):
         try:
             results = await self._commit([member for member, _ in group]) if group else []
         except StoreUnavailable as error:
+            # Those who came meanwhile have waited for it too; a turn of their own would have them wait twice as long.
+            everybody, self._waiting = [*group, *self._waiting], []
             # Each waiter gets an exception of its own: a shared one would gather all their tracebacks.
-            _tell(group, [StoreUnavailable(str(error)) for _ in group])
+            _tell(everybody, [StoreUnavailable(str(error)) for _ in everybody])
         except Exception as error:
             if len(group) == 1:
                 _tell(group, [error])

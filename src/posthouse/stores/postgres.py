@@ -20,6 +20,12 @@ T = TypeVar("T")
 CONNECTIONS = 8
 STATEMENT_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
+# From asking for a connection to the end of the commit. Whoever calls us waits meanwhile, and shall be told within five
+# seconds that the database is away; it takes milliseconds otherwise.
+PATIENCE_S = 4.0
+ROLLBACK_S = 0.5
+# A node that stops, or is cut off, in the midst of a transaction must not hold up the others by what it has locked.
+LET_GO_MS = "3000"
 # Any number that nobody else takes in this database: "even" in ASCII.
 EVENT_TURN = 0x6576656E
 
@@ -186,24 +192,36 @@ class PostgresDatabase:
             return await work(session)
 
     async def read_long(self, work: Work[T]) -> T:
-        return await self.read(work)
+        async with self._begun(BEGIN_READING, STATEMENT_TIMEOUT_S) as session:
+            return await work(session)
 
     @contextlib.asynccontextmanager
-    async def _begun(self, begin: str) -> AsyncIterator[Session]:
-        with unavailable():
-            connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
+    async def _begun(self, begin: str, patience_s: float | None = None) -> AsyncIterator[Session]:
+        patience_s = patience_s or PATIENCE_S
+        limit = asyncio.timeout(patience_s)
         try:
-            with unavailable():
-                await connection.execute(begin)
-            yield PostgresSession(connection, self._inserts)
-            with unavailable():
-                await connection.execute("COMMIT")
-        except BaseException:
-            await _roll_back(connection)
+            async with limit:
+                with unavailable():
+                    connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT_S)
+                try:
+                    with unavailable():
+                        await connection.execute(begin)
+                    yield PostgresSession(connection, self._inserts)
+                    with unavailable():
+                        await connection.execute("COMMIT")
+                except asyncio.CancelledError:
+                    _hang_up(connection)  # to ask a server that does not answer for a rollback would take as long
+                    raise
+                except BaseException:
+                    await _roll_back(connection)
+                    raise
+                finally:
+                    with contextlib.suppress(*UNAVAILABLE):
+                        await self._pool.release(connection, timeout=ROLLBACK_S)
+        except TimeoutError:
+            if limit.expired():
+                raise StoreUnavailable(f"PostgreSQL: no answer within {patience_s:g} s") from None
             raise
-        finally:
-            with contextlib.suppress(*UNAVAILABLE):
-                await self._pool.release(connection, timeout=CONNECT_TIMEOUT_S)
 
     async def close(self) -> None:
         try:
@@ -214,9 +232,16 @@ class PostgresDatabase:
 
 async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that failed, where its connection is still there."""
-    with contextlib.suppress(*UNAVAILABLE):
+    try:
         if connection.is_in_transaction():
-            await connection.execute("ROLLBACK")
+            await asyncio.wait_for(connection.execute("ROLLBACK"), ROLLBACK_S)
+    except UNAVAILABLE:
+        _hang_up(connection)
+
+
+def _hang_up(connection: Connection) -> None:
+    with contextlib.suppress(*UNAVAILABLE):  # it may be gone already
+        connection.terminate()
 
 
 async def _as_it_is(connection: Connection) -> None:
@@ -252,6 +277,11 @@ async def open_postgres(url: str) -> PostgresDatabase:
             command_timeout=STATEMENT_TIMEOUT_S,
             statement_cache_size=256,
             max_cached_statement_lifetime=PLAN_LIFETIME_S,
-            server_settings={"application_name": "posthouse"} | dict.fromkeys(NOT_FOR_US, "off"),
+            server_settings={
+                "application_name": "posthouse",
+                "idle_in_transaction_session_timeout": LET_GO_MS,
+                "lock_timeout": LET_GO_MS,
+            }
+            | dict.fromkeys(NOT_FOR_US, "off"),
         )
     return PostgresDatabase(pool)

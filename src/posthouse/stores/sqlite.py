@@ -27,8 +27,9 @@ T = TypeVar("T")
 # processor time of an accepted message (docs/performance.md). One that takes longer leaves the loop free for those who
 # come meanwhile.
 QUICK_COMMIT_S = 0.0015
-# How long another program (a backup, a shell, a stopped process of ours) may hold the file before we give up.
-LOCK_PATIENCE_S = 10.0
+# How long another program (a backup, a shell, a stopped process of ours) may hold the file before we give up; whoever
+# calls us waits meanwhile, and shall be answered within five seconds.
+LOCK_PATIENCE_S = 4.0
 LONG_READERS = 2
 # Work after which the write-ahead log is carried over into the database file.
 CHECKPOINT_ROWS = 4_000
@@ -159,9 +160,10 @@ class SqliteDatabase:
     # Writing
 
     async def write(self, work: Work[T], *, durable: bool = True) -> T:
+        give_up_s = time.monotonic() + LOCK_PATIENCE_S
         async with self._turn:
             try:
-                await self._begin(durable)
+                await self._begin(durable, give_up_s)
                 result = run_through(work(self._writing))
                 await self._commit(durable)
             except BaseException:
@@ -174,9 +176,10 @@ class SqliteDatabase:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
+        give_up_s = time.monotonic() + LOCK_PATIENCE_S
         async with self._turn:
             try:
-                await self._begin(durable=True)
+                await self._begin(True, give_up_s)
                 yield self._writing
                 await self._commit(durable=True)
             except BaseException:
@@ -186,8 +189,10 @@ class SqliteDatabase:
                 self._lock.release()
             self._checkpoint_when_due()
 
-    async def _begin(self, durable: bool) -> None:
-        await self._lock.acquire()
+    async def _begin(self, durable: bool, give_up_s: float) -> None:
+        """`give_up_s`: counted from when its turn was asked for, so that one who waited behind others is not told so
+        later than they."""
+        await self._lock.acquire(max(0.0, give_up_s - time.monotonic()))
         try:
             if durable is not self._durable and self._synced:
                 # With NORMAL a commit in WAL mode syncs nothing by itself (https://www.sqlite.org/pragma.html
@@ -199,16 +204,15 @@ class SqliteDatabase:
             if not isinstance(told(error), StoreUnavailable):
                 raise
             # Held by a program that does not know our lock file, or still to be recovered after a crash.
-            await self._in_thread(self._begin_patiently)
+            await self._in_thread(lambda: self._begin_patiently(give_up_s))
 
-    def _begin_patiently(self) -> None:
-        give_up = time.monotonic() + LOCK_PATIENCE_S
+    def _begin_patiently(self, give_up_s: float) -> None:
         while True:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.Error as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_s:
                     raise told(error) from None
                 time.sleep(0.005)
 
