@@ -1,18 +1,18 @@
 """Any bytes are a mail: nothing in the mail room raises on them, and what is read agrees with itself.
 
-POSTHOUSE_FUZZ_ROUNDS sets how many mails are made; the default takes a few seconds.
+POSTHOUSE_FUZZ_INPUTS sets how many mails are made; the default takes a few seconds.
 """
 
-import os
 import random
 
 import pytest
+from tests.fuzz.inputs import inputs
 
 from posthouse.mail import dkim, headers, mailboxes, mime, outgoing, parse, seven_bit, submitted
 from posthouse.mail.encoded_words import decode_words
 from posthouse.mail.outgoing import Stamp
 
-ROUNDS = int(os.environ.get("POSTHOUSE_FUZZ_ROUNDS", "3000"))
+ROUNDS = inputs(3000)
 STAMP = Stamp("<id@x>", "Thu, 2 May 2024 09:15:30 +0000", "2024.05.02-192.0.2.1", "1.x:AmazonSES")
 PIECES = [
     *(b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b"\xff", b"\xc3\xa9", b"x", b"--", b"--b", b"--b--"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fuzz.inputs import inputs
 
 from posthouse.domain.policies import Allowed, Denied, Request, accepted_document, evaluate
 from posthouse.domain.policy_documents import read_policy
@@ -55,20 +56,20 @@ def told(document: str, context: dict[str, tuple[str, ...]]) -> None:
     assert json.loads(kept) == json.loads(document)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(STATEMENTS, CONTEXT)
 def test_statements(statement: dict[str, Any], context: dict[str, tuple[str, ...]]) -> None:
     told(json.dumps({"Statement": statement}), context)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(VALUES)
 def test_any_json(value: Any) -> None:
     told(json.dumps(value), {})
     told(json.dumps({"Statement": value}), {})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(st.text(alphabet='{}[]":,\\u0d8*Statemn \n1e', max_size=60))
 def test_any_text(text: str) -> None:
     told(text, {})

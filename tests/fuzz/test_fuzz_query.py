@@ -1,16 +1,16 @@
 """Hostile forms: any bytes end in a request or in an error of the service, quickly and in bounded space."""
 
-import os
 import random
 
 import pytest
+from tests.fuzz.inputs import inputs
 
 from posthouse.model.errors import ServiceError
 from posthouse.model.generated import OPERATIONS
 from posthouse.model.shapes import Structure
 from posthouse.wire.query import parse, parse_form, render_error
 
-ROUNDS = int(os.environ.get("POSTHOUSE_FUZZ_ROUNDS", "3000"))
+ROUNDS = inputs(3000)
 SHAPES = [operation.request for operation in OPERATIONS.values()]
 WORDS = [
     "member",

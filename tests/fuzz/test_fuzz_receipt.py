@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fuzz.inputs import inputs
 
 from posthouse.domain.receipt_filters import Policy, address, decide, network
 from posthouse.domain.receipt_forms import read_rule, shown_rule
@@ -63,7 +64,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=inputs(500), deadline=None)
 @given(RULES)
 def test_any_rule(form: Form) -> None:
     try:
@@ -84,7 +85,7 @@ def _check(rule: ReceiptRule) -> None:
     assert query.render(api.DescribeReceiptRuleResponse(rule=shown), operation, "id")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=inputs(500), deadline=None)
 @given(st.text(alphabet="0123456789abcdef.:/[]%-_ \n１", max_size=24), st.text(max_size=20))
 def test_any_block_and_any_client(cidr: str, client: str) -> None:
     block = network(cidr)
@@ -94,7 +95,7 @@ def test_any_block_and_any_client(cidr: str, client: str) -> None:
         decide([(block, Policy.ALLOW)], address(client))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(st.text(max_size=60))
 def test_any_recipient(recipient: str) -> None:
     patterns = patterns_of(recipient)

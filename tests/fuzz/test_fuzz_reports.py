@@ -1,8 +1,9 @@
 """Reports are strangers' mail: whatever comes, reading ends, in time that grows with the length, and never raises."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fuzz.inputs import inputs
 from tests.support.reports import REPORTS, sample
 
 from posthouse.mail import arf, auto_reply, dsn, headers
@@ -22,6 +23,7 @@ def read_all(raw: bytes) -> None:
         assert complaint.report.arrival_ms is None or complaint.report.arrival_date
 
 
+@settings(max_examples=inputs(100), deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes(raw: bytes) -> None:
     read_all(raw)
@@ -29,6 +31,7 @@ def test_any_bytes(raw: bytes) -> None:
     read_all(b"Content-Type: message/feedback-report\r\n\r\n" + raw)
 
 
+@settings(max_examples=inputs(100), deadline=None)
 @given(st.data())
 def test_real_reports_with_something_changed(data: st.DataObject) -> None:
     raw = data.draw(st.sampled_from(SAMPLES))
@@ -40,11 +43,13 @@ def test_real_reports_with_something_changed(data: st.DataObject) -> None:
     read_all(raw[:at] + put + raw[at + gone :])
 
 
+@settings(max_examples=inputs(100), deadline=None)
 @given(st.lists(st.sampled_from(SAMPLES), min_size=2, max_size=4))
 def test_reports_in_a_row(several: list[bytes]) -> None:
     read_all(b"".join(several))
 
 
+@settings(max_examples=inputs(100), deadline=None)
 @given(st.text(max_size=300))
 def test_any_address(value: str) -> None:
     found = address_in(value)

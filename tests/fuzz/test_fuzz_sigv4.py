@@ -1,12 +1,13 @@
 """Hostile signatures: any bytes end in a refusal of the service, never in another error and never in acceptance."""
 
-import os
 import random
+
+from tests.fuzz.inputs import inputs
 
 from posthouse.model.errors import ServiceError
 from posthouse.wire.sigv4 import Request, SigningKeys, claimed_credential, fold, read, verify
 
-ROUNDS = int(os.environ.get("POSTHOUSE_FUZZ_ROUNDS", "3000"))
+ROUNDS = inputs(3000)
 NOW_MS = 1_714_641_330_000
 SCOPE = "AKID/20240502/us-east-1/ses/aws4_request"
 HEADERS = [

@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fuzz.inputs import inputs
 
 from posthouse.wire.smtp_client import ClientProtocol
 from posthouse.wire.smtp_events import NEED_DATA, Answered, Mail, Message, Rcpt
@@ -69,7 +70,7 @@ def drive(proto: ClientProtocol, chunks: list[bytes], login: bool) -> list[Finis
     return ends
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=inputs(400), deadline=None)
 @given(chunks=SERVER, lmtp=st.booleans(), login=st.booleans())
 def test_any_server_bytes_end_in_a_defined_event(chunks: list[bytes], lmtp: bool, login: bool) -> None:
     for end in drive(ClientProtocol("me.example", lmtp=lmtp), chunks, login):
@@ -78,7 +79,7 @@ def test_any_server_bytes_end_in_a_defined_event(chunks: list[bytes], lmtp: bool
             assert all(200 <= a.reply.code <= 599 for a in end.answers)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=inputs(150), deadline=None)
 @given(chunks=SERVER, lmtp=st.booleans(), seed=st.integers())
 def test_how_the_bytes_are_split_does_not_matter_to_the_outcome(chunks: list[bytes], lmtp: bool, seed: int) -> None:
     """As long as the server waits for the commands it answers: here it speaks in the client's rhythm."""
@@ -131,7 +132,7 @@ CONTENTS = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=inputs(200), deadline=None)
 @given(contents=st.lists(CONTENTS, min_size=1, max_size=3), seed=st.integers())
 def test_our_client_and_our_server_back_to_back_at_random_splits(contents: list[bytes], seed: int) -> None:
     draw = random.Random(seed)

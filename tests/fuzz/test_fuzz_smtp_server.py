@@ -5,6 +5,7 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fuzz.inputs import inputs
 from tests.wire.smtp_server_player import Player
 
 from posthouse.wire import proxy_protocol, smtp_auth
@@ -31,7 +32,7 @@ def hear_all(pieces: list[bytes]) -> Player:
 
 def test_any_words_cut_anywhere_give_the_same_conversation() -> None:
     chance = random.Random(5321)
-    for _ in range(1500):
+    for _ in range(inputs(1500)):
         sent = b"".join(chance.choices(WORDS, k=chance.randrange(1, 60)))
         if chance.random() < 0.7:
             sent = b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n" + sent
@@ -54,13 +55,13 @@ def test_every_reply_is_one_that_a_client_can_read() -> None:
             at = found[1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=10))
 def test_any_bytes_are_survived(pieces: list[bytes]) -> None:
     hear_all(pieces)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(st.text(alphabet="\r\n.x", max_size=40), st.integers(0, 40))
 def test_message_end_agrees_with_a_reading_line_by_line(text: str, cut: int) -> None:
     sent = text.encode() + b"\r\n.\r\n"
@@ -84,7 +85,7 @@ def test_message_end_agrees_with_a_reading_line_by_line(text: str, cut: int) -> 
         assert all(line in lines[:last] for line in loose if line in (b".", b".."))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=inputs(200), deadline=None)
 @given(st.binary(max_size=300))
 def test_small_parsers_raise_only_what_they_promise(data: bytes) -> None:
     with contextlib.suppress(MalformedReply):

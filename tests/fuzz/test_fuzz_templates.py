@@ -4,10 +4,10 @@ POSTHOUSE_FUZZ_INPUTS sets how many templates are made; the default takes a few 
 """
 
 import json
-import os
 import random
 from typing import Any
 
+from tests.fuzz.inputs import inputs
 from tests.unit.domain.handlebars.templates_made import Maker
 from tests.unit.domain.handlebars.test_against_handlebars_js import PIECES
 
@@ -15,7 +15,7 @@ from posthouse.domain.handlebars import Limits, TemplateError, parse, render
 from posthouse.domain.templates import Rendered, RenderingFailure, TemplateContent
 from posthouse.domain.templates import render as render_content
 
-INPUTS = int(os.environ.get("POSTHOUSE_FUZZ_INPUTS", "6000"))
+INPUTS = inputs(6000)
 LIMITS = Limits(steps=20_000, output_chars=50_000)
 DATA: dict[str, Any] = {
     "x": [{"x": [1, 2, {"x": "y"}], "if": {}}, None, [[]], "text"], "this": 1.5, "if": {"x": 0}, "1": "", "p": "p",

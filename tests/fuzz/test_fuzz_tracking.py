@@ -1,13 +1,13 @@
 """Any bytes are a mail and any text is a link: tracking never fails, and changes nothing but what it is to change.
 
-POSTHOUSE_FUZZ_ROUNDS sets how many mails are made; the default takes a few seconds.
+POSTHOUSE_FUZZ_INPUTS sets how many mails are made; the default takes a few seconds.
 """
 
-import os
 import random
 import re
 
 import pytest
+from tests.fuzz.inputs import inputs
 from tests.fuzz.test_fuzz_mail import PIECES as MAIL_PIECES
 from tests.support.html_oracle import LINK, Tracked
 from tests.unit.mail.test_tracking_html import PIECES as HTML_PIECES
@@ -19,7 +19,7 @@ from posthouse.mail.tracking import Plan, Target
 from posthouse.mail.tracking_tokens import TrackedLink, TrackedMail, TrackingTokens
 from posthouse.mail.unsubscribe import with_way_out
 
-ROUNDS = int(os.environ.get("POSTHOUSE_FUZZ_ROUNDS", "3000"))
+ROUNDS = inputs(3000)
 LONG = LINK + "x-_Y" * 50
 PIXEL = "https://t.test/t/o/" + "z" * 100
 MORE = [

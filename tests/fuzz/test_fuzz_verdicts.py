@@ -1,20 +1,20 @@
 """What strangers write into DNS, envelopes and header fields: read without raising, written without harm.
 
-POSTHOUSE_FUZZ_ROUNDS sets how many inputs are made; the default takes a few seconds.
+POSTHOUSE_FUZZ_INPUTS sets how many inputs are made; the default takes a few seconds.
 """
 
-import os
 import random
 from collections.abc import Sequence
 
 import pytest
+from tests.fuzz.inputs import inputs
 
 from posthouse.domain.verdicts import Authentication, DkimResult, DmarcResult, SpfResult, Verdict, Verdicts
 from posthouse.mail import arc, dkim_verify, dmarc, headers, malware
 from posthouse.mail.dkim_verify import Refusal
 from posthouse.mail.verdict_headers import added_head, with_verdicts
 
-ROUNDS = int(os.environ.get("POSTHOUSE_FUZZ_ROUNDS", "3000"))
+ROUNDS = inputs(3000)
 RECORD_PIECES = [
     *("v=DMARC1", "v=DMARC1;", "V = DMARC1", "v=spf1", "p=", "sp=", "np=", "psd=", "t=", "adkim=", "aspf=", "rua="),
     *("none", "quarantine", "reject", "REJECT", "y", "n", "u", "s", "r", "mailto:a@b", ";", "; ", " ", "=", ",", "!"),

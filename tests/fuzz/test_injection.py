@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.fuzz.inputs import inputs
 from tests.support.context import Callers, Ses, open_ses
 
 from posthouse.delivery.prepare import Ingredients, Origin, prepare
@@ -89,7 +90,7 @@ def shop() -> Iterator[Shop]:
         runner.run(opened.__aexit__(None, None, None))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=inputs(400), deadline=None)
 @given(name=st.sampled_from(sorted(PARAMETERS)), text=TEXTS)
 @example(name="Message.Body.Text.Charset", text="\u212aoi8-r")
 def test_no_parameter_of_send_email_makes_a_header_or_a_recipient(shop: Shop, name: str, text: str) -> None:
@@ -109,7 +110,7 @@ def test_no_parameter_of_send_email_makes_a_header_or_a_recipient(shop: Shop, na
         assert len(mail[header].addresses) == 1, mail[header]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(
     name=st.sampled_from(
         ["Source", "Destinations.member.1", "ReturnPathArn", "Tags.member.1.Name", "From", "To", "Subject"]

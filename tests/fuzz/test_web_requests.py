@@ -3,13 +3,14 @@
 import asyncio
 import random
 
+from tests.fuzz.inputs import inputs
 from tests.unit.web.asgi_client import Client
 from tests.unit.web.conftest import House, house  # noqa: F401 - the fixture
 
 from posthouse.web.console import PAGES
 from posthouse.web.routes import ADMIN, PREFIX
 
-ROUNDS = 1500
+ROUNDS = inputs(1500)
 WORDS = [
     "",
     "0",
