@@ -58,6 +58,15 @@ async def test_outgoing_mail_does_not_wait_in_the_inbox(stores: SqlStores) -> No
     assert await stores.inbox.next_due_ms() is None
 
 
+async def test_what_an_owner_does_not_know_of_is_freed(stores: SqlStores) -> None:
+    await _add(stores, mail(1))
+    await _claim(stores, "w1")
+    assert await stores.inbox.keep_only("w2", []) == 0
+    assert await stores.inbox.keep_only("w1", [mail(1).facts.message_id]) == 0
+    assert await stores.inbox.keep_only("w1", []) == 1
+    assert len(await _claim(stores, "w2")) == 1
+
+
 async def test_what_is_leased_is_not_claimed_again(stores: SqlStores) -> None:
     await _add(stores, mail(1))
     assert len(await _claim(stores, "w1")) == 1

@@ -198,6 +198,15 @@ async def test_what_is_routed_while_a_sender_leaves_is_not_forgotten(shared: Bac
         await one.publications.settle(Round(destination=ONE, at_ms=NOW_MS, sent=(seq,)))
 
 
+async def test_what_an_owner_does_not_know_of_is_freed(stores: SqlStores) -> None:
+    await filled(stores, 1)
+    assert await claimed(stores.publications) == [ONE]
+    assert await stores.publications.keep_only("you", []) == 0
+    assert await stores.publications.keep_only("me", [ONE]) == 0
+    assert await stores.publications.keep_only("me", []) == 1
+    assert await claimed(stores.publications, "you") == [ONE]
+
+
 async def test_a_destination_that_fails_is_left_alone_for_a_while(stores: SqlStores) -> None:
     await filled(stores, 1, 2)
     await claimed(stores.publications)

@@ -101,6 +101,17 @@ async def test_renewing_extends_every_lease_of_the_owner(stores: SqlStores) -> N
     assert not await stores.queue.renew("w1", NOW_MS + 3 * LEASE_MS)
 
 
+async def test_what_an_owner_does_not_know_of_is_freed(stores: SqlStores) -> None:
+    await _add(stores, message(1))
+    [held] = await stores.queue.claim("w1", NOW_MS, LEASE_MS, 10)
+    known = [(held.facts.message_id, each.recipient) for each in held.recipients]
+    assert await stores.queue.keep_only("w2", []) == 0
+    assert await stores.queue.keep_only("w1", known) == 0
+    assert await stores.queue.keep_only("w1", known[1:]) == 1
+    [freed] = await stores.queue.claim("w3", NOW_MS, LEASE_MS, 10)
+    assert (freed.facts, freed.recipients) == (held.facts, held.recipients[:1])
+
+
 async def test_release_makes_leased_recipients_due_at_once(stores: SqlStores, backend: Backend) -> None:
     await _add(stores, message(1), message(2))
     await stores.queue.claim("w1", NOW_MS, LEASE_MS, 10)

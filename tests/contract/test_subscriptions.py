@@ -213,6 +213,16 @@ async def test_a_subscription_is_held_by_one_until_it_is_released_or_its_lease_e
     assert await two.subscriptions.claim(YOU, NOW_MS + 61_000, 30_000, 10) != []
 
 
+async def test_what_an_owner_does_not_know_of_is_freed(stores: SqlStores) -> None:
+    await stores.subscriptions.subscribe(wanted(), create_topic=True)
+    await publish(stores, 1)
+    one = await held(stores)
+    assert await stores.subscriptions.keep_only(YOU, []) == 0
+    assert await stores.subscriptions.keep_only(ME, [one.number]) == 0
+    assert await stores.subscriptions.keep_only(ME, []) == 1
+    assert (await held(stores, YOU)).number == one.number
+
+
 async def test_all_that_an_owner_held_can_be_released_at_once(stores: SqlStores) -> None:
     for name in "ab":
         await stores.subscriptions.subscribe(wanted(name), create_topic=True)

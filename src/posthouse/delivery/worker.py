@@ -94,6 +94,8 @@ class DeliveryWorker:
         self._leased_until_s = 0.0
         """By the loop's clock, which goes on while the process is stopped."""
         self._lapses = 0
+        self._unsure = False
+        """The last claim failed, and may have leased something all the same."""
         self._largest = 4096.0
         self._to_prepare: asyncio.Queue[tuple[Parcel, list[ClaimedRecipient]]] = asyncio.Queue()
 
@@ -178,13 +180,18 @@ class DeliveryWorker:
             self._lapse()  # claimed again by us or by others: what is still in memory would be sent twice
         until_s = self._lease_end_s()
         try:
+            if self._unsure:
+                await self._queue.keep_only(self._owner, [(key, r) for key, p in self._parcels.items() for r in p.held])
+                self._unsure = False
             messages = await self._queue.claim(
                 self._owner, self._clock.now_ms(), self._settings.lease_ms, limit, self._destinations.excluded()
             )
         except StoreUnavailable as trouble:
+            self._unsure = True
             logger.warning("nothing can be claimed from the queue: %s", trouble)
             return 0
         except Exception:
+            self._unsure = True
             logger.exception("claiming from the queue failed")
             return 0
         if messages:
@@ -260,6 +267,10 @@ class DeliveryWorker:
         if parcel.prepared is None:
             try:
                 made = await self._prepare(parcel.message)
+            except StoreUnavailable as trouble:
+                logger.warning("%s cannot be prepared now: %s", parcel.facts.message_id, trouble)
+                self._destinations.answer(Job(parcel, NOTHING, tuple(recipients)), INTERNAL_ERROR)
+                return
             except Exception:
                 # A message we cannot handle is tried again until it is too old; it must not stop the others.
                 logger.exception("preparing %s failed", parcel.facts.message_id)

@@ -115,6 +115,13 @@ class Queue(Protocol):
         """Extends every lease of `owner`; False where they had run out, and somebody freed what they held."""
         ...
 
+    async def keep_only(self, owner: str, held: Collection[tuple[str, str]]) -> int:
+        """Ends those leases of `owner` that are not among `held` (message id, recipient), and says how many that were.
+
+        A claim that failed may have come to pass all the same, and its owner, who knows of nothing, would renew.
+        """
+        ...
+
     async def release(self, owner: str) -> int:
         """Makes everything leased to `owner` due at once: at an orderly end, or for an owner known to be dead."""
         ...
@@ -297,6 +304,13 @@ class Inbox(Protocol):
 
     async def renew(self, owner: str, until_ms: int) -> None:
         """Extends every lease of `owner`."""
+        ...
+
+    async def keep_only(self, owner: str, held: Collection[str]) -> int:
+        """Ends those leases of `owner` that are not among `held` (message ids), and says how many that were.
+
+        A claim that failed may have come to pass all the same, and its owner, who knows of nothing, would renew.
+        """
         ...
 
     async def release(self, owner: str) -> int:

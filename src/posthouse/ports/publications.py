@@ -217,6 +217,13 @@ class Publications(Protocol):
         """Extends every lease of `owner`."""
         ...
 
+    async def keep_only(self, owner: str, held: Collection[str]) -> int:
+        """Ends those leases of `owner` that are not among `held` (destinations), and says how many that were.
+
+        A claim that failed may have come to pass all the same, and its owner, who knows of nothing, would renew.
+        """
+        ...
+
     async def release(self, owner: str) -> int:
         """Ends every lease of `owner`: at an orderly end, or for an owner known to be dead. How many."""
         ...

@@ -174,6 +174,13 @@ class SubscriptionStore(Protocol):
 
     async def renew(self, owner: str, until_ms: int) -> None: ...
 
+    async def keep_only(self, owner: str, held: Collection[int]) -> int:
+        """Ends those leases of `owner` that are not among `held` (numbers), and says how many that were.
+
+        A claim that failed may have come to pass all the same, and its owner, who knows of nothing, would renew.
+        """
+        ...
+
     async def release(self, owner: str, subscription: int | None = None, now_ms: int = 0) -> int:
         """Gives one back, to the end of the line as of `now_ms`, or all of an owner; how many that were."""
         ...

@@ -58,6 +58,8 @@ class Subscribers:
         self._look = wakeups.subscribe(Topic.SUBSCRIBERS)
         self._stopping = asyncio.Event()
         self._couriers: dict[int, tuple[Courier, asyncio.Task[None], float]] = {}
+        self._unsure = False
+        """A claim or a release failed, and may have come to pass all the same, or not."""
         desk.metrics.describe(OUTCOMES, "counter", "ends of attempts to deliver to subscribers of topics")
 
     async def run(self) -> None:
@@ -95,6 +97,7 @@ class Subscribers:
                     is_ready = True
                 wait_s = await self._claim(tasks)
             except StoreUnavailable as trouble:
+                self._unsure = True
                 log.warning("subscriptions cannot be claimed: %s", trouble)
             await self._rest(PAUSE_S, heed=False)
             await self._rest(wait_s, heed=True)
@@ -109,6 +112,9 @@ class Subscribers:
     async def _claim(self, tasks: asyncio.TaskGroup) -> float:
         """Claims what can be claimed; how long to wait for more, where nobody taps."""
         now_ms = self._clock.now_ms()
+        if self._unsure:
+            await self._store.keep_only(self._owner, list(self._couriers))
+            self._unsure = False
         due_ms = await self._store.next_due_ms()
         if due_ms is None or due_ms > now_ms:
             later_s = self._settings.poll_s if due_ms is None else (due_ms - now_ms) / 1000
@@ -142,7 +148,8 @@ class Subscribers:
             await courier.run()
             await self._store.release(self._owner, number, self._clock.now_ms())
         except StoreUnavailable as trouble:
-            log.warning("a subscription is not released, its lease runs out: %s", trouble)
+            self._unsure = True
+            log.warning("a subscription is not released: %s", trouble)
         finally:
             del self._couriers[number]
             # What was published while it was being released is claimed anew.

@@ -98,6 +98,8 @@ class PublishingWorker:
         self._stopping = asyncio.Event()
         self._outside = Outside(topics, streams, metric_sinks, forward, settings, self._stopping)
         self._turns: dict[str, tuple[asyncio.Task[None], bool]] = {}
+        self._unsure = False
+        """A claim or the end of a lease failed, and may have come to pass all the same, or not."""
         """Those under way by destination, and whether it was in trouble before."""
 
     async def run(self) -> None:
@@ -186,14 +188,18 @@ class PublishingWorker:
         if room <= 0:
             return ()
         now_ms, lease_ms = self._clock.now_ms(), self._settings.lease_ms
+        found: list[Claimed] = []
         try:
-            found = list(await self._publications.claim(self._owner, now_ms, lease_ms, room, healthy_only=True))
+            if self._unsure:
+                await self._publications.keep_only(self._owner, list(self._turns))
+                self._unsure = False
+            found += list(await self._publications.claim(self._owner, now_ms, lease_ms, room, healthy_only=True))
             left = min(room - len(found), places // 2 - troubled)
             if left > 0:
                 found += await self._publications.claim(self._owner, now_ms, lease_ms, left)
         except StoreUnavailable as error:
+            self._unsure = True
             log.warning("destinations are not served: %s", error)
-            return ()
         return found
 
     async def _turn(self, claimed: Claimed) -> None:
@@ -210,7 +216,8 @@ class PublishingWorker:
                 await self._publications.settle(self._round(key, [], Told(failed={0: "Internal error"}), claimed))
             await self._publications.leave(key, self._owner, self._clock.now_ms())
         except StoreUnavailable as error:
-            log.warning("the lease of %s was not ended and runs out by itself: %s", key, error)
+            self._unsure = True
+            log.warning("the lease of %s was not ended: %s", key, error)
         finally:
             del self._turns[key]
             self._due.set()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from posthouse.observe import Metrics
 from posthouse.ports.clock import Clock
 from posthouse.ports.mailstore import ClaimedMail, Inbox, MailSettlement, Messages, Settled
+from posthouse.ports.stores import StoreUnavailable
 from posthouse.ports.wakeups import Topic, Wakeups
 from posthouse.receiving import events
 
@@ -78,7 +79,9 @@ class InboxWorker:
         self._metrics.describe(IN_FLIGHT, "gauge", "mails of the inbox in hand")
         self._look = wakeups.subscribe(Topic.INBOX)
         self._stopping = asyncio.Event()
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._in_hand: dict[asyncio.Task[None], str] = {}
+        self._unsure = False
+        """The last claim failed, and may have leased something all the same."""
 
     async def run(self) -> None:
         """Works until stopped. Returns when all in hand is settled, or the deadline for that is over."""
@@ -109,7 +112,7 @@ class InboxWorker:
             room = self._settings.concurrency - len(self._in_hand)
             for mail in await self._claim(room) if room else ():
                 task = tasks.create_task(self._work_on(mail))
-                self._in_hand.add(task)
+                self._in_hand[task] = mail.facts.message_id
                 task.add_done_callback(self._put_down)
                 room -= 1
             if not self._stopping.is_set():
@@ -118,22 +121,26 @@ class InboxWorker:
 
     async def _claim(self, limit: int) -> list[ClaimedMail]:
         try:
+            if self._unsure:
+                await self._inbox.keep_only(self._owner, set(self._in_hand.values()))
+                self._unsure = False
             return list(await self._inbox.claim(self._owner, self._clock.now_ms(), self._settings.lease_ms, limit))
-        except Exception:
-            logger.exception("claiming from the inbox failed")
+        except Exception as trouble:
+            self._unsure = True
+            _tell(trouble, "nothing can be claimed from the inbox")
             return []
 
     def _put_down(self, task: "asyncio.Task[None]") -> None:
         if len(self._in_hand) >= self._settings.concurrency:
             self._look.set()
-        self._in_hand.discard(task)
+        self._in_hand.pop(task, None)
 
     async def _until_due_s(self) -> float:
         """Until something may be due, or the poll."""
         try:
             due_ms = await self._inbox.next_due_ms()
-        except Exception:
-            logger.exception("asking the inbox for its next due time failed")
+        except Exception as trouble:
+            _tell(trouble, "the inbox does not say when the next mail is due")
             due_ms = None
         left_s = self._settings.poll_s if due_ms is None else (due_ms - self._clock.now_ms()) / 1000
         # What is due already is in somebody's hand, or its claim just failed: not at once again.
@@ -189,8 +196,8 @@ class InboxWorker:
         while True:
             try:
                 [settled] = await self._inbox.settle(self._owner, [settlement])
-            except Exception:
-                logger.exception("settling %s failed, trying again", settlement.message_id)
+            except Exception as trouble:
+                _tell(trouble, f"settling {settlement.message_id} failed, trying again")
                 await asyncio.sleep(SETTLE_RETRY_S[min(failures, len(SETTLE_RETRY_S) - 1)])
                 failures += 1
             else:
@@ -205,20 +212,26 @@ class InboxWorker:
                 continue
             try:
                 await self._inbox.renew(self._owner, self._clock.now_ms() + self._settings.lease_ms)
-            except Exception:
-                logger.exception("renewing leases failed")
+            except Exception as trouble:
+                _tell(trouble, "renewing leases failed")
 
     async def _release(self) -> None:
         try:
             await self._inbox.release(self._owner)
-        except Exception:
-            logger.exception("releasing leases failed; they run out by themselves")
+        except Exception as trouble:
+            _tell(trouble, "releasing leases failed; they run out by themselves")
 
     async def _take_over_from_the_dead(self) -> None:
         for owner in await self._inbox.owners():
             if self._is_known_dead(owner):
                 count = await self._inbox.release(owner)
                 logger.warning("released %d mails leased to %s, which is gone", count, owner)
+
+
+def _tell(trouble: Exception, text: str) -> None:
+    """An absent database in one line; a bug of ours with its traceback."""
+    known = isinstance(trouble, StoreUnavailable)
+    logger.error("%s: %s", text, trouble, exc_info=None if known else trouble)
 
 
 async def keep(mail: ClaimedMail, content: bytes) -> MailSettlement:

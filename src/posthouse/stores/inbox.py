@@ -4,7 +4,7 @@ A row waits, free or leased, exactly as in the queue (`stores/queue.py`), and is
 of it stands in the event log. Only who holds the lease settles: the steps of a mail must not be written by two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -110,6 +110,17 @@ class SqlInbox:
             await session.run("UPDATE inbox_leases SET until_ms = ? WHERE owner = ?", (until_ms, owner))
 
         await self._database.write(keep, durable=False)
+
+    async def keep_only(self, owner: str, held: Collection[str]) -> int:
+        known = set(held)
+
+        async def free(session: Session) -> int:
+            rows = await session.rows("SELECT account, region, message_id FROM inbox WHERE lease_owner = ?", (owner,))
+            untold = sorted((*row, owner) for row in rows if row[2] not in known)
+            await session.many(f"UPDATE inbox SET lease_owner = '' WHERE {KEY} AND lease_owner = ?", untold)
+            return len(untold)
+
+        return await self._database.write(free, durable=False)
 
     async def release(self, owner: str) -> int:
         async def free(session: Session) -> int:

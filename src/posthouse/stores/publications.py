@@ -248,6 +248,21 @@ class SqlPublications:
         sql = "UPDATE publication_destinations SET lease_until_ms = ? WHERE lease_owner = ? AND lease_owner <> ''"
         await self._database.write(lambda session: session.run(sql, (until_ms, owner)), durable=False)
 
+    async def keep_only(self, owner: str, held: Collection[str]) -> int:
+        known = set(held)
+
+        async def free(session: Session) -> int:
+            sql = "SELECT destination FROM publication_destinations WHERE lease_owner = ? AND lease_owner <> ''"
+            untold = sorted((key, owner) for (key,) in await session.rows(sql, (owner,)) if key not in known)
+            await session.many(
+                "UPDATE publication_destinations SET lease_owner = '', lease_until_ms = 0"
+                " WHERE destination = ? AND lease_owner = ?",
+                untold,
+            )
+            return len(untold)
+
+        return await self._database.write(free, durable=False)
+
     async def release(self, owner: str) -> int:
         async def free(session: Session) -> int:
             return len(

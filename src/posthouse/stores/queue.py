@@ -130,6 +130,22 @@ class SqlQueue:
 
         return await self._database.write(keep, durable=False)
 
+    async def keep_only(self, owner: str, held: Collection[tuple[str, str]]) -> int:
+        known = set(held)
+
+        async def free(session: Session) -> int:
+            rows = await session.rows(
+                "SELECT account, region, message_id, recipient FROM queue WHERE state = 'queued' AND lease_owner = ?",
+                (owner,),
+            )
+            untold = sorted((*row, owner) for row in rows if (row[2], row[3]) not in known)
+            await session.many(
+                f"UPDATE queue SET lease_owner = '' WHERE {STILL_QUEUED} AND recipient = ? AND lease_owner = ?", untold
+            )
+            return len(untold)
+
+        return await self._database.write(free, durable=False)
+
     async def release(self, owner: str) -> int:
         async def free(session: Session) -> int:
             await session.run("DELETE FROM leases WHERE owner = ?", (owner,))

@@ -252,6 +252,19 @@ class SqlSubscriptions:
         sql = "UPDATE subscriptions SET lease_until_ms = ? WHERE lease_owner = ? AND lease_owner <> ''"
         await self._database.write(lambda session: session.run(sql, (until_ms, owner)), durable=False)
 
+    async def keep_only(self, owner: str, held: Collection[int]) -> int:
+        known = set(held)
+
+        async def free(session: Session) -> int:
+            sql = "SELECT id FROM subscriptions WHERE lease_owner = ? AND lease_owner <> ''"
+            untold = sorted((number, owner) for (number,) in await session.rows(sql, (owner,)) if number not in known)
+            await session.many(
+                "UPDATE subscriptions SET lease_owner = '', lease_until_ms = 0 WHERE id = ? AND lease_owner = ?", untold
+            )
+            return len(untold)
+
+        return await self._database.write(free, durable=False)
+
     async def release(self, owner: str, subscription: int | None = None, now_ms: int = 0) -> int:
         which, params = ("", ()) if subscription is None else (" AND id = ?", (subscription,))
         sql = (

@@ -151,6 +151,12 @@ class FakeQueue:
             row.leased_until_ms = until_ms
         return bool(mine)
 
+    async def keep_only(self, owner: str, held: Collection[tuple[str, str]]) -> int:
+        untold = [row for row in self.rows.values() if row.owner == owner and (row.message, row.recipient) not in held]
+        for row in untold:
+            row.owner, row.leased_until_ms = "", 0
+        return len(untold)
+
     async def release(self, owner: str) -> int:
         held = [row for row in self.rows.values() if row.owner == owner]
         for row in held:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.support.lost_answers import LostAnswers
 from tests.unit.delivery.fakes import (
     CONTENT,
     SCOPE,
@@ -399,6 +400,16 @@ async def test_a_renewal_that_finds_the_lease_gone_gives_back_what_has_not_begun
             while d.worker.in_flight != 1:
                 await asyncio.sleep(0.01)
     assert "leases ran out: 5 recipients go back to the queue" in caplog.text
+
+
+async def test_what_a_claim_leased_whose_answer_got_lost_is_delivered() -> None:
+    clock, wakeups = FakeClock(), FakeWakeups()
+    queue = FakeQueue(clock, wakeups)
+    queue.add("m1", "a@ex.net")
+    async with Delivering(queue=LostAnswers(queue, "claim"), clock=clock) as d:
+        server = d.network.server()
+        await queue.until(queue.all_final)
+    assert len(server.taken) == 1
 
 
 async def test_stop_finishes_what_has_begun_and_releases_the_rest() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tests.support.lost_answers import LostAnswers, NoAnswers
 
 from posthouse.domain.subscriptions import DOWN, Endpoint, TopicLinks, moment
 from posthouse.observe import Metrics
@@ -565,3 +566,23 @@ async def test_a_courier_that_rests_leaves_at_once(world: World) -> None:
     async with world.working():
         await world.until_posted(10)
     assert len(world.posted) == 10
+
+
+@pytest.mark.parametrize("trouble", [LostAnswers, NoAnswers])
+@pytest.mark.parametrize("method", ["claim", "release"])
+async def test_no_subscription_stays_leased_to_who_does_not_serve_it(
+    world: World, trouble: type[LostAnswers], method: str
+) -> None:
+    await world.subscribe()
+    real = world.stores.subscriptions
+    world.stores.subscriptions = trouble(real, method)  # type: ignore[assignment]
+    engine = world.engine()
+    world.stores.subscriptions = real
+    running = asyncio.create_task(engine.run())
+    for number in (1, 2):
+        await world.publish(str(number))
+        await world.until_posted(number)
+        await world.until_nothing_waits()
+    engine.stop()
+    await running
+    assert world.messages() == ["1", "2"]

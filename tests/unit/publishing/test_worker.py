@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.lost_answers import LostAnswers, NoAnswers
 from tests.unit.publishing.fakes import (
     ALL,
     ARN,
@@ -632,3 +633,24 @@ async def test_routing_rests_too_while_the_processor_is_wanted_elsewhere(house: 
     routing = [(events, lag_ms) for lane, events, lag_ms in crowded.rests if lane == "routing"]
     assert routing == [(10, 3_000), (10, 3_000), (10, 3_000), (5, 3_000)]
     assert sum(events for lane, events, _ in crowded.rests if lane == "") == 35
+
+
+@pytest.mark.parametrize("trouble", [LostAnswers, NoAnswers])
+@pytest.mark.parametrize("method", ["claim", "leave"])
+async def test_no_destination_stays_leased_to_who_does_not_serve_it(
+    house: House, trouble: type[LostAnswers], method: str
+) -> None:
+    await house.add_set("s", topic("one"))
+    real = house.stores.publications
+    house.stores.publications = trouble(real, method)  # type: ignore[assignment]
+    worker = house.worker()
+    house.stores.publications = real
+    running = asyncio.create_task(worker.run())
+    for number in (1, 2):
+        sent = await house.send(number)
+        await house.happen(house.event(sent, EventType.SEND))
+        async with asyncio.timeout(20):
+            while ("Send", sent) not in house.world.told(ARN + "one"):
+                await asyncio.sleep(0.01)
+    worker.stop()
+    await running

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.contract.values import NOW_MS, OURS, event, message
 from tests.support.context import FixedClock
+from tests.support.lost_answers import LostAnswers
 
 from posthouse.domain.events import EventType
 from posthouse.domain.messages import Direction, NewMessage
@@ -278,6 +279,17 @@ async def test_leases_are_renewed_while_a_mail_is_in_hand(r: Receiving) -> None:
         r.clock.at_ms += 500
         await r.until(renewed)
         go_on.set()
+
+
+async def test_what_a_claim_leased_whose_answer_got_lost_is_handled(r: Receiving) -> None:
+    await r.stores.inbox.add(mail(1))
+    real = r.stores.inbox
+    r.stores.inbox = LostAnswers(real, "claim")  # type: ignore[assignment]
+    worker = r.worker()
+    r.stores.inbox = real
+    async with r.working(worker):
+        await r.until_empty()
+    assert len(r.seen) == 1
 
 
 async def test_what_a_dead_worker_held_is_taken_over_at_once(r: Receiving) -> None:
