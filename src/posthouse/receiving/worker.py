@@ -175,9 +175,9 @@ class InboxWorker:
                 logger.error("the content of message %s in %s/%s cannot be read", facts.message_id, *facts.scope)
                 return self._put_off(mail), "unreadable"
             settlement = await handle(mail, content)
-        except Exception:
+        except Exception as trouble:
             # A mail that we cannot handle is looked at again; it must not stop the others.
-            logger.exception("handling %s failed", facts.message_id)
+            _tell(trouble, f"handling {facts.message_id} failed")
             return self._put_off(mail), "failed"
         return settlement, "done" if settlement.due_ms is None else "again"
 
