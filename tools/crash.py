@@ -3,10 +3,12 @@
 
     tools/crash.py --kills 50 --seed 1
 
-The API, submission and the MX side are under load all the time; the whole server (mostly) or one of its processes is
-killed at random moments, some of them while it starts. At the end every positive answer is held against what arrived
-at the next hop, the event log and the message list; for mail that came in, a receipt rule must have written it into a
-bucket. Exit status 1 where a promise was broken.
+The API (single, raw, templated and bulk), submission and the MX side are under load all the time; the next hop reports
+some mail as undeliverable after it took it; a subscriber is told of deliveries and bounces. The whole server (mostly)
+or one of its processes is killed at random moments, some of them while it starts; now and then the server is ended in
+order. At the end every positive answer is held against what arrived at the next hop, the event log, the message list
+and what the subscriber was told; for mail that came in, a receipt rule must have written it into a bucket. Exit status
+1 where a promise was broken.
 """
 
 import argparse
@@ -25,15 +27,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
+from urllib.parse import quote
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.server import ACCESS_KEY, SECRET_KEY, Server, refusing_dns
 from tests.support.sink import Sink
 from tools.load.ledger import Entry, Found, Verdict, judge
-from tools.load.mixed import HERE, SENDER, MixedLoad, Target
+from tools.load.listener import Subscriber
+from tools.load.mixed import HERE, SENDER, TEMPLATE, MixedLoad, Target
 from tools.load.signing import Signer, smtp_password
+from tools.load.sink import Arrival
 
 CONCURRENCY = 20
 """Outgoing connections, and so the deliveries that can be in flight at a kill."""
@@ -52,7 +58,10 @@ RECEIPT = (
     {"Action": "SetActiveReceiptRuleSet", "RuleSetName": "crash"},
 )
 SHOWN = 20
-WAYS = ("email", "raw", "plain", "pipelined", "inbound")
+STOPPED = "stop in order"
+WAYS = ("email", "raw", "templated", "bulk", "plain", "pipelined", "inbound")
+TOPIC = "arn:aws:sns:us-east-1:123456789012:load"
+STOPPED_WITHIN_S = 10.0
 
 
 class NextHop:
@@ -75,6 +84,18 @@ class NextHop:
         return None
 
 
+class ReportingSink(Sink):
+    """A next hop that reports on mail to `late` recipients, after it took it."""
+
+    returns: SimpleQueue[tuple[str, str, str]] | None = None
+
+    def _arrived(self, arrival: Arrival) -> None:
+        late = [each for each in arrival.rcpt_to if each.startswith("late") and not self.counts[arrival.id, each]]
+        super()._arrived(arrival)
+        for recipient in late if self.returns is not None else ():
+            self.returns.put((arrival.id, arrival.mail_from, recipient))
+
+
 @dataclass
 class Kills:
     """What was killed, and what went wrong right then."""
@@ -91,7 +112,7 @@ class Kills:
     @property
     def in_flight(self) -> int:
         """Deliveries that the kills can have cut off at most."""
-        return sum(self.done.values()) * CONCURRENCY
+        return sum(count for what, count in self.done.items() if what != STOPPED) * CONCURRENCY
 
     def around(self, line: str) -> str:
         """The kills before and after the answer that a line tells of: who lost it?"""
@@ -118,19 +139,36 @@ def settings(sink: Sink) -> dict[str, Any]:
 
 
 def verify(server: Server) -> None:
-    """Makes the sender's domain and the one that mail comes in for known to the server, and what is done with that."""
+    """Makes the sender's domain and the one that mail comes in for known to the server, the template, and what is
+    done with what comes in."""
+    sender = SENDER.partition("@")[2]
+    calls = [{"Action": "VerifyDomainIdentity", "Domain": domain} for domain in (sender, HERE)]
+    calls += [
+        {"Action": "SetIdentityNotificationTopic", "Identity": sender, "NotificationType": kind, "SnsTopic": TOPIC}
+        for kind in ("Delivery", "Bounce", "Complaint")
+    ]
+    calls.append({"Action": "SetIdentityFeedbackForwardingEnabled", "Identity": sender, "ForwardingEnabled": "false"})
+    template = {"TemplateName": TEMPLATE, "SubjectPart": "load id={{id}}", "TextPart": "Hello, {{id}}."}
+    calls.append({"Action": "CreateTemplate", **{f"Template.{name}": value for name, value in template.items()}})
+    for call in (*calls, *RECEIPT):
+        _call(server, call)
+
+
+def subscribe(server: Server, url: str) -> None:
+    server.admin(f"/topics/{quote(TOPIC, safe='')}/subscriptions", {"endpoint": url, "confirmed": True})
+
+
+def _call(server: Server, parameters: dict[str, str]) -> None:
     signer = Signer(ACCESS_KEY, SECRET_KEY, f"127.0.0.1:{server.http}")
-    domains = [{"Action": "VerifyDomainIdentity", "Domain": each} for each in (SENDER.partition("@")[2], HERE)]
-    for form in (*domains, *RECEIPT):
-        head, _, body = signer.request(form).partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
-        connection = http.client.HTTPConnection("127.0.0.1", server.http, timeout=20)
-        connection.request("POST", "/", body, headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        if answer.status != 200:
-            raise SystemExit(f"{form['Action']}: {answer.status} {text.decode(errors='replace')}")
+    head, _, body = signer.request(parameters).partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    connection = http.client.HTTPConnection("127.0.0.1", server.http, timeout=20)
+    connection.request("POST", "/", body, headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status != 200:
+        raise SystemExit(f"{parameters['Action']}: {answer.status} {text.decode(errors='replace')}")
 
 
 def kill_again_and_again(server: Server, kills: int, rnd: random.Random, record: Kills) -> None:
@@ -140,7 +178,10 @@ def kill_again_and_again(server: Server, kills: int, rnd: random.Random, record:
         if rnd.random() < 0.2 and server.children():
             kill_child(server, rnd, record)
             continue
-        kill_server(server, record, "server")
+        if rnd.random() < 0.15:
+            stop_server(server, record)
+        else:
+            kill_server(server, record, "server")
         if rnd.random() < 0.15 and sum(record.done.values()) < kills:
             server.start(ready=False)
             time.sleep(rnd.uniform(0, 0.6))
@@ -158,6 +199,15 @@ def kill_server(server: Server, record: Kills, what: str) -> None:
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def stop_server(server: Server, record: Kills) -> None:
+    """An end in order: what is in flight comes to its end, so nothing may be repeated for it."""
+    record.note(STOPPED)
+    began = time.monotonic()
+    status, took_s = server.terminate(2 * STOPPED_WITHIN_S), time.monotonic() - began
+    if status != 0 or took_s > STOPPED_WITHIN_S + 1:
+        record.problems.append(f"ended with status {status} {took_s:.1f} s after SIGTERM")
 
 
 def kill_child(server: Server, rnd: random.Random, record: Kills) -> None:
@@ -201,9 +251,32 @@ def _is_written(path: Path) -> bool:
     return path.exists() and b"\r\nX-Kept: yes\r\n" in path.read_bytes()
 
 
-def collect(server: Server, sink: Sink) -> Found:
+def collect(server: Server, sink: Sink, subscriber: Subscriber | None = None) -> Found:
     events = list(pages(server, "/events?", "events"))
-    return Found(dict(sink.counts), events, list(pages(server, "/messages?", "messages")))
+    told = None if subscriber is None else set(subscriber.told)
+    return Found(dict(sink.counts), events, list(pages(server, "/messages?", "messages")), told)
+
+
+def wait_for_the_news(server: Server, subscriber: Subscriber, load: MixedLoad, patience_s: float) -> None:
+    """Until reports are read and the subscriber has been told of everything, or patience is over."""
+    ends = time.monotonic() + patience_s
+    topic = quote(TOPIC, safe="")
+    before = -1
+    while time.monotonic() < ends:
+        waiting = sum(each["waiting"] for each in server.admin("/destinations")["destinations"])
+        waiting += sum(each["waiting"] for each in server.admin(f"/topics/{topic}/subscriptions")["subscriptions"])
+        if not waiting and subscriber.posts == before and not _unread(server):
+            return
+        before = subscriber.posts
+        time.sleep(0.5)
+
+
+def _unread(server: Server) -> int:
+    """Events that nobody looked at, and mails in the inbox."""
+    text = server.get("/metrics")[1].decode()
+    return sum(
+        int(each) for each in re.findall(r"^posthouse_(?:events_unrouted|inbox_in_flight)\S* (\d+)$", text, re.M)
+    )
 
 
 @dataclass
@@ -217,25 +290,35 @@ class Outcome:
     """Transactions that brought a recipient a message once more."""
     emptied_s: float
     tracebacks: int
+    told: int
+    told_again: int
 
 
 def run(asked: argparse.Namespace, directory: Path) -> Outcome:
     """The whole run."""
     kills, hop = Kills(), NextHop()
-    with Sink(hop.answer, keep=False) as sink, Server(settings(sink), directory) as server:
+    with (
+        ReportingSink(hop.answer, keep=False) as sink,
+        Subscriber() as subscriber,
+        Server(settings(sink), directory) as server,
+    ):
         verify(server)
+        subscribe(server, subscriber.url)
         keys = (ACCESS_KEY, SECRET_KEY)
         target = Target(server.http, server.submission, server.inbound, keys, smtp_password(SECRET_KEY))
         with MixedLoad(target, asked.seed, lambda accepted: accepted - len(sink.counts) - len(hop.refused)) as load:
+            sink.returns = load.returns
             kill_again_and_again(server, asked.kills, random.Random(asked.seed), kills)
             time.sleep(1)
+            sink.returns = None
         began = time.monotonic()
         if not server.wait_queue_empty(asked.patience):
             left = len(server.admin("/queue?limit=1000")["queue"])
             kills.problems.append(f"the queue was not empty after {asked.patience:g} s: {left} recipients or more")
         emptied_s = time.monotonic() - began
         lost = unwritten(server, load.entries, asked.patience)
-        verdict = judge(load.entries, collect(server, sink))
+        wait_for_the_news(server, subscriber, load, asked.patience)
+        verdict = judge(load.entries, collect(server, sink, subscriber))
         verdict.lost.extend(lost)
         if server.terminate() != 0:
             kills.problems.append("the exit status after SIGTERM was not 0")
@@ -244,7 +327,7 @@ def run(asked: argparse.Namespace, directory: Path) -> Outcome:
     repeated = len(sink.repeated_at_s)
     if repeated > kills.in_flight:
         kills.problems.append(f"{repeated} deliveries repeated; in flight at kills were at most {kills.in_flight}")
-    return Outcome(load, kills, verdict, repeated, emptied_s, tracebacks)
+    return Outcome(load, kills, verdict, repeated, emptied_s, tracebacks, len(subscriber.told), subscriber.again)
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:
@@ -259,6 +342,9 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "delivered": verdict.delivered,
         "bounced": verdict.bounced,
         "queue_empty_after_s": round(outcome.emptied_s, 1),
+        "reported": sum(len(each.reported) for each in load.entries),
+        "told": outcome.told,
+        "told_again": outcome.told_again,
         "repeated": outcome.repeated,
         "repeated_allowed": kills.in_flight,
         "lost": [f"{line} ({kills.around(line)})" for line in verdict.lost],

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,34 @@ def test_a_kept_promise_is_no_finding() -> None:
 
 def test_a_mail_that_never_arrived_is_lost_even_if_an_event_claims_delivery() -> None:
     assert judge([entry()], found(arrived=0)).lost
+
+
+def test_a_report_that_was_taken_makes_a_bounce_of_a_delivery() -> None:
+    recipient = "late-1@a.example.net"
+    reported = entry(recipients=(recipient,))
+    reported.reported.add(recipient)
+    told = {("Delivery", "m1", recipient), ("Bounce", "m1", recipient)}
+    both, one = (
+        Found(
+            {("email-api0-1", recipient): 1},
+            log,
+            [{**shown, "recipients": [{"recipient": recipient, "status": "delivered"}]}],
+            told,
+        )
+        for shown in found().messages
+        for log in (
+            [{"type": each, "message_id": "m1", "recipients": [recipient]} for each in types]
+            for types in (("Delivery", "Bounce"), ("Delivery",))
+        )
+    )
+    assert (judge([reported], both).lost, judge([reported], both).contradictions) == ([], [])
+    assert judge([reported], one).contradictions
+
+
+def test_an_event_that_no_subscriber_was_told_of_is_lost() -> None:
+    seen = found()
+    assert judge([entry()], replace(seen, told=frozenset())).lost
+    assert not judge([entry()], replace(seen, told={("Delivery", "m1", RECIPIENT)})).lost
 
 
 def test_no_answer_is_no_promise() -> None:

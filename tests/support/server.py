@@ -145,19 +145,30 @@ class Server:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, timeout_s: float = 30) -> tuple[int, bytes]:
         """Status and body of a GET."""
+        return self.ask("GET", path, headers or {}, None, timeout_s)
+
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, timeout_s: float = 30
+    ) -> tuple[int, bytes]:
+        """Status and body of a request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=timeout_s)
         try:
-            connection.request("GET", path, headers=dict(headers or {}))
+            connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
             connection.close()
 
-    def admin(self, path: str) -> Any:
-        """What the admin API answers to ``GET /api/v1<path>``, with the bootstrap login."""
+    def admin(self, path: str, post: Any = None) -> Any:
+        """What the admin API answers to ``GET /api/v1<path>``, or to a POST of JSON, with the bootstrap login."""
         login = base64.b64encode(f"{ACCESS_KEY}:{SECRET_KEY}".encode()).decode()
-        status, body = self.get(f"/api/v1{path}", {"Authorization": f"Basic {login}"})
-        if status != 200:
+        headers = {"Authorization": f"Basic {login}"}
+        if post is None:
+            status, body = self.get(f"/api/v1{path}", headers)
+        else:
+            headers["Content-Type"] = "application/json"
+            status, body = self.ask("POST", f"/api/v1{path}", headers, json.dumps(post).encode())
+        if status not in (200, 201):
             raise RuntimeError(f"GET /api/v1{path}: {status} {body[:500].decode(errors='replace')}")
         return json.loads(body)
 

@@ -6,9 +6,12 @@ exactly one final state and the events say so, a crash repeats deliveries at mos
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+NOTIFIED = {"Delivery", "Bounce"}
+"""Of which the topics of the sender's identity hear."""
 FINAL = {"Delivery", "Bounce", "Reject", "Rendering Failure", "Dropped"}
 """Types of event that end the story of a recipient."""
 
@@ -21,10 +24,14 @@ class Entry:
     way: str
     """How it was handed in."""
     recipients: tuple[str, ...]
-    """Their local part says what the next hop does with them: ok, later or bounce."""
+    """Their local part says what the next hop does with them: ok, later, bounce, or late: takes it and then reports."""
     message_id: str = ""
     """From the positive answer; empty: there was none, so nothing is promised."""
     answered_s: float = 0.0
+    reported: set[str] = field(default_factory=set)
+    """Recipients of whom a report was handed in and taken: they are bounced after all."""
+    perhaps_reported: set[str] = field(default_factory=set)
+    """The same where nobody knows whether it was taken."""
 
     @property
     def inbound(self) -> bool:
@@ -41,6 +48,8 @@ class Found:
     """The event log, as the admin API shows it."""
     messages: Sequence[Mapping[str, Any]]
     """Messages of both directions, as the admin API lists them."""
+    told: AbstractSet[tuple[str, str, str]] | None = None
+    """(type, message id, recipient) as a subscriber was told; None: nobody subscribed."""
 
 
 @dataclass(slots=True)
@@ -64,6 +73,7 @@ def judge(entries: Iterable[Entry], found: Found) -> Verdict:
         else:
             for recipient in entry.recipients:
                 _judge_recipient(entry, recipient, finals[entry.message_id, recipient], found.arrivals, verdict)
+            _judge_told(entry, finals, found.told, verdict)
             _judge_listing(entry, finals, listed, verdict)
     _judge_unanswered(finals, received, listed, verdict)
     verdict.lost.sort()
@@ -91,10 +101,25 @@ def _judge_recipient(
     refused = recipient.startswith("bounce")
     if not refused and not arrived:
         verdict.lost.append(f"{where}: never arrived; final events {list(finals)}")
-    if list(finals) != ["Bounce" if refused else "Delivery"]:
+    wanted = ["Bounce" if refused else "Delivery"] + ["Bounce"] * (recipient in entry.reported)
+    allowed = [wanted, [*wanted, "Bounce"]] if recipient in entry.perhaps_reported else [wanted]
+    if list(finals) not in allowed:
         verdict.contradictions.append(f"{where}: final events {list(finals)}, arrived {arrived} times")
     verdict.delivered += bool(arrived)
     verdict.bounced += refused and bool(finals)
+
+
+def _judge_told(
+    entry: Entry,
+    finals: Mapping[tuple[str, str], Sequence[str]],
+    told: AbstractSet[tuple[str, str, str]] | None,
+    verdict: Verdict,
+) -> None:
+    """Every event is told at least once."""
+    for recipient in entry.recipients if told is not None else ():
+        for kind in {*finals[entry.message_id, recipient]} & NOTIFIED:
+            if told is not None and (kind, entry.message_id, recipient) not in told:
+                verdict.lost.append(f"{entry.way} id={entry.id} {entry.message_id} <{recipient}>: {kind} was not told")
 
 
 def _judge_listing(
@@ -144,7 +169,8 @@ def _judge_unanswered(
     for message_id, shown in listed.items():
         for each in shown["recipients"]:
             told = list(finals.get((message_id, each["recipient"]), []))
-            if shown["direction"] == "out" and len(told) != 1:
+            late = told == ["Delivery", "Bounce"] and each["recipient"].startswith("late")
+            if shown["direction"] == "out" and len(told) != 1 and not late:
                 verdict.contradictions.append(f"{message_id} <{each['recipient']}>: final events {told}")
     for message_id in sorted({key[0] for key in finals} | set(received)):
         if message_id not in listed:

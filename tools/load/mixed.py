@@ -9,7 +9,8 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -22,7 +23,9 @@ SENDER = "sender@load.example.com"
 HERE = "inbound.example.org"
 """The domain that mail comes in for."""
 THERE = ("a.example.net", "b.example.net", "c.example.net")
-BEHAVIOURS = ("ok", "ok", "ok", "ok", "ok", "ok", "later", "bounce")
+BEHAVIOURS = ("ok", "ok", "ok", "ok", "ok", "ok", "later", "bounce", "late")
+TEMPLATE = "load"
+MOST_IN_BULK = 8
 ANSWER_WITHIN_S = 20.0
 PAUSE_S = 0.05
 Client = TypeVar("Client")
@@ -48,6 +51,9 @@ class MixedLoad:
         self.refusals: Counter[str] = Counter()
         self.unanswered = 0
         self.accepted_recipients = 0
+        self.returns: SimpleQueue[tuple[str, str, str]] = SimpleQueue()
+        """(test id, return path, recipient) of mail that the next hop took and is going to report on."""
+        self._by_id: dict[str, Entry] = {}
         self._target, self._seed = target, seed
         self._waits, self._most_waiting = waits, most_waiting
         self._stopping = False
@@ -78,6 +84,7 @@ class MixedLoad:
             drivers.append(self._submission(f"smtp{number}", pipelining=number % 2 == 0, tls=number % 3 == 0))
         for number in range(3):
             drivers.append(self._inbound(f"inbound{number}", pipelining=number % 2 == 0))
+        drivers.append(self._reports())
         await asyncio.gather(*drivers)
 
     async def _busy(self) -> bool:
@@ -96,6 +103,7 @@ class MixedLoad:
         )
         entry = Entry(test_id, way, recipients)
         self.entries.append(entry)
+        self._by_id[test_id] = entry
         return entry
 
     def _accepted(self, entry: Entry, message_id: str) -> None:
@@ -115,17 +123,20 @@ class MixedLoad:
                 connection = await self._connected(lambda: ses.connect("127.0.0.1", self._target.http))
                 signer = self._target.signer()
                 continue
-            raw = rnd.random() < 0.4
-            entry = self._entry(f"{'raw' if raw else 'email'}-{name}", rnd, THERE)
-            request = signer.request(_api_parameters(entry, raw, rnd))
+            kind = rnd.choice(KINDS)
+            mails = rnd.randint(2, MOST_IN_BULK) if kind == "bulk" else 1
+            entries = [self._entry(f"{kind}-{name}", rnd, THERE) for _ in range(mails)]
+            request = signer.request(_api_parameters(kind, entries, rnd))
             try:
                 status, body = await asyncio.wait_for(connection.ask(request), ANSWER_WITHIN_S)
             except TimeoutError:
                 status, body = -1, b""
                 connection.transport.abort()
-            message_id = ses.message_id_of(body)
-            if status == 200 and message_id:
-                self._accepted(entry, message_id)
+            ids = ses.bulk_message_ids(body) if kind == "bulk" else [ses.message_id_of(body)]
+            if status == 200 and any(ids):
+                for entry, message_id in zip(entries, ids, strict=True):
+                    if message_id:
+                        self._accepted(entry, message_id)
             elif status > 0:
                 self.refusals[f"API {status} {_code(body)}"] += 1
                 await asyncio.sleep(PAUSE_S)
@@ -141,6 +152,34 @@ class MixedLoad:
 
     async def _inbound(self, name: str, *, pipelining: bool) -> None:
         await self._smtp(name, pipelining, (HERE,), lambda: smtp.connect("127.0.0.1", self._target.inbound))
+
+    async def _reports(self) -> None:
+        """The next hop reports, once, that it could not deliver what it took."""
+        client: smtp.SmtpClient | None = None
+        while not self._stopping:
+            if client is None or client.closed:
+                client = await self._connected(lambda: smtp.connect("127.0.0.1", self._target.inbound))
+                continue
+            try:
+                test_id, path, recipient = self.returns.get_nowait()
+            except Empty:
+                await asyncio.sleep(PAUSE_S)
+                continue
+            entry = self._by_id[test_id]
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await client.send("", [path], _report(recipient), False)
+            except smtp.Refused as refused:
+                self.refusals[f"report {refused}"[:100]] += 1
+                client.quit()
+                client = None
+            except OSError:  # TimeoutError is one
+                entry.perhaps_reported.add(recipient)
+                client.transport.abort()
+            else:
+                entry.reported.add(recipient)
+        if client is not None:
+            client.quit()
 
     async def _smtp(
         self, way: str, pipelining: bool, domains: tuple[str, ...], connect: Callable[[], Awaitable[smtp.SmtpClient]]
@@ -191,11 +230,31 @@ class MixedLoad:
             self.refusals[f"no answer within {ANSWER_WITHIN_S:.0f} s"] += 1
 
 
-def _api_parameters(entry: Entry, raw: bool, rnd: random.Random) -> dict[str, str]:
-    if not raw:
+KINDS = ("email", "email", "email", "raw", "raw", "templated", "bulk")
+
+
+def _api_parameters(kind: str, entries: Sequence[Entry], rnd: random.Random) -> dict[str, str]:
+    entry = entries[0]
+    if kind == "email":
         return ses.send_email(SENDER, entry.recipients, f"load id={entry.id}")
+    if kind == "templated":
+        return ses.send_by_template(SENDER, entry.recipients, TEMPLATE, entry.id)
+    if kind == "bulk":
+        return ses.send_bulk(SENDER, [(each.id, each.recipients) for each in entries], TEMPLATE)
     content = smtp.filled_message(SENDER, entry.recipients[0], entry.id, rnd.choice((600, 2048, 20000)))
     return ses.send_raw_email(SENDER, entry.recipients, content)
+
+
+def _report(recipient: str) -> bytes:
+    """That a mailbox does not exist (RFC 3464)."""
+    return (
+        "From: MAILER-DAEMON@sink.example.net\r\nTo: sender\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+        "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=B\r\n\r\n"
+        "--B\r\n\r\nSorry.\r\n--B\r\nContent-Type: message/delivery-status\r\n\r\n"
+        "Reporting-MTA: dns; sink.example.net\r\n\r\n"
+        f"Final-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 nobody of that name\r\n\r\n--B--\r\n"
+    ).encode()
 
 
 def _code(body: bytes) -> str:

@@ -97,6 +97,35 @@ def send_email(source: str, recipients: Sequence[str], subject: str) -> dict[str
     }
 
 
+def send_by_template(source: str, recipients: Sequence[str], template: str, test_id: str) -> dict[str, str]:
+    """Parameters of a SendTemplatedEmail."""
+    to = {f"Destination.ToAddresses.member.{number}": each for number, each in enumerate(recipients, 1)}
+    return {
+        "Action": "SendTemplatedEmail",
+        "Source": source,
+        "Template": template,
+        "TemplateData": json.dumps({"id": test_id}),
+        **to,
+    }
+
+
+def send_bulk(source: str, mails: Sequence[tuple[str, Sequence[str]]], template: str) -> dict[str, str]:
+    """Parameters of a SendBulkTemplatedEmail: a mail for each (test id, recipients)."""
+    form = {"Action": "SendBulkTemplatedEmail", "Source": source, "Template": template, "DefaultTemplateData": "{}"}
+    for place, (test_id, recipients) in enumerate(mails, 1):
+        one = f"Destinations.member.{place}"
+        form[f"{one}.ReplacementTemplateData"] = json.dumps({"id": test_id})
+        for number, each in enumerate(recipients, 1):
+            form[f"{one}.Destination.ToAddresses.member.{number}"] = each
+    return form
+
+
+def bulk_message_ids(body: bytes) -> list[str]:
+    """One for each mail of a SendBulkTemplatedEmail, in their order; empty where it was not taken."""
+    members = body.partition(b"<Status>")[2].split(b"</member>")[:-1]
+    return [message_id_of(member) if b"<Status>Success<" in member else "" for member in members]
+
+
 def send_raw_email(source: str, recipients: Sequence[str], message: bytes) -> dict[str, str]:
     """Parameters of a SendRawEmail."""
     to = {f"Destinations.member.{number}": each for number, each in enumerate(recipients, 1)}
