@@ -349,6 +349,9 @@ def test_statistics_and_the_suppression_list_say_the_same(world: World) -> None:
     counted = {column: sum(point[column] for point in points) for column in columns}
     sends = len(SOURCES) * len(FATES) + 2
     assert counted == {"DeliveryAttempts": sends, "Bounces": 4, "Complaints": 2, "Rejects": 1}
+    [account, *_] = world.server.admin("/reputation")["reputation"]
+    assert (account["configuration_set"], account["sends"]) == (None, sends)
+    assert (account["bounces"]["count"], account["complaints"]["count"]) == (4, 2)
     assert {(each["address"], each["reason"]) for each in world.causes.suppressed()} == {
         *((address(fate, sender), "BOUNCE") for fate in ("refused", "late") for sender in SOURCES),
         *((address("complains", sender), "COMPLAINT") for sender in SOURCES),
