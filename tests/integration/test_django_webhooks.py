@@ -20,7 +20,7 @@ from tests.support.server import Server, refusing_dns
 
 from posthouse.adapters.local_topics import LocalTopics
 from posthouse.adapters.wakeups import LocalWakeups, runtime_directory
-from posthouse.assembly import SystemClock
+from posthouse.assembly.context import SystemClock
 from posthouse.ports.topics import Published
 from posthouse.stores.open import open_stores
 

@@ -12,7 +12,9 @@ from tests.support.rspamd import Rspamd
 from tests.support.server import as_environment
 from tests.support.unbound import Unbound
 
-from posthouse import assembly, config
+from posthouse import config
+from posthouse.assembly.context import SystemClock
+from posthouse.assembly.outside import inspection_of
 from posthouse.domain.verdicts import Verdict, Verdicts
 from posthouse.mail import dkim, headers
 from posthouse.mail.verdict_headers import added_head, with_verdicts
@@ -49,7 +51,7 @@ def _config(keys: dict[str, object]) -> config.Config:
 
 
 async def inspected(settings: config.Config, content: bytes, client_ip: str = "198.51.100.140") -> Verdicts:
-    inspection = assembly.inspection_of(settings, assembly.SystemClock())
+    inspection = inspection_of(settings, SystemClock())
     mail = InspectedMail(
         message_id="m1",
         client_ip=client_ip,

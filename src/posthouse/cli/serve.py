@@ -19,7 +19,7 @@ from posthouse.cli.options import Invocation, scoped
 from posthouse.config import ROLES, Config, Listen
 from posthouse.serve import ProcessPlan, Sockets, bind, plan_processes, raise_file_limit, supervise
 
-ALWAYS_LOADED = ("posthouse.assembly", "uvloop", "cryptography.hazmat.primitives.ciphers.aead")
+ALWAYS_LOADED = ("posthouse.assembly.process", "uvloop", "cryptography.hazmat.primitives.ciphers.aead")
 LOADED_FOR = {
     "api": ("uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.off"),
     "web": ("posthouse.web.app",),
@@ -27,8 +27,8 @@ LOADED_FOR = {
     "mx": ("posthouse.receiving.accept", "posthouse.smtp.inbound", "posthouse.smtp.certificates"),
     "dns": ("posthouse.dns.server", "posthouse.dns.service_zone", "posthouse.dns.settings"),
 }
-"""Beyond what posthouse.assembly imports by itself, by role. What only engines need is not among it: they load that
-while the doors answer already."""
+"""Beyond what posthouse.assembly.process imports by itself, by role. What only engines need is not among it: they load
+that while the doors answer already."""
 
 
 class Roles(click.ParamType[tuple[str, ...]]):
@@ -112,7 +112,7 @@ def with_bound_ports(config: Config, sockets: Sockets) -> Config:
 
 def run_node(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
     """Until SIGTERM; the exit status."""
-    from posthouse.assembly import run_process
+    from posthouse.assembly.process import run_process
 
     def work(plan: ProcessPlan) -> int:
         return run_process(config, plan.roles, sockets)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from posthouse.assembly import open_context
+from posthouse.assembly.context import open_context
 from posthouse.cli.failure import Failed
 from posthouse.cli.options import Invocation
 from posthouse.cli.refusals import refusals

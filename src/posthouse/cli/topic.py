@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import click
 
-from posthouse.assembly import subscribing
+from posthouse.assembly.context import subscribing
 from posthouse.cli.failure import Failed
 from posthouse.cli.options import Invocation, as_json, everywhere, limit, scoped
 from posthouse.cli.session import run

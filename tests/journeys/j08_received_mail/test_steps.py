@@ -24,7 +24,7 @@ from tests.support.server import Server
 from tests.support.unbound import Unbound
 
 from posthouse.adapters.local_data_keys import LocalDataKeys
-from posthouse.assembly import _key_for
+from posthouse.assembly.context import key_for
 from posthouse.config import load
 
 DOMAIN, PARTNER = "in.shop.example", "example.net"
@@ -220,7 +220,7 @@ def decrypted(world: World, message_id: str) -> bytes:
     """By hand, with the key of this installation."""
     metadata = json.loads((world.server.data_dir / "s3" / "desk" / f".{message_id}.metadata").read_bytes())
     config = load(None, {}, {"data_dir": str(world.server.data_dir)})
-    keys = LocalDataKeys(lambda: _key_for(config, b"data keys"), lambda n: b"")
+    keys = LocalDataKeys(lambda: key_for(config, b"data keys"), lambda n: b"")
     context = json.loads(metadata["x-amz-matdesc"])
     opened = keys.unseal("123456789012", ARN.format("kms", KEY), base64.b64decode(metadata["x-amz-key-v2"]), context)
     assert opened is not None
