@@ -6,6 +6,7 @@ dies is replaced; when the parent dies, by whatever signal, its children die wit
 """
 
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from posthouse.config import Config, Listen
 
@@ -30,6 +32,9 @@ GRACE_S = 10.0
 RESTART_WAIT_S = 0.5
 TOO_MANY_DEATHS, TOO_MANY_DEATHS_S = 10, 20.0
 """Children that end so often do not end by accident."""
+PORT_PATIENCE_S = 3.0
+"""What was killed under load lets go of its ports a moment after it is gone (seen: some tenths of a second), and who
+starts a server anew does not wait for that."""
 MOST_FILES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 
@@ -86,12 +91,24 @@ def _listening(at: Listen) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
+        _bind_patiently(bound, address)
         bound.listen(BACKLOG)
         bound.setblocking(False)
     except OSError as error:
         raise OSError(f"cannot listen on {at}: {error.strerror or error}") from None
     return bound
+
+
+def _bind_patiently(bound: socket.socket, address: Any) -> None:
+    give_up_s = time.monotonic() + PORT_PATIENCE_S
+    while True:
+        try:
+            bound.bind(address)
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > give_up_s:
+                raise
+        time.sleep(0.02)
 
 
 def _beside(at: Listen, stream: socket.socket) -> socket.socket:

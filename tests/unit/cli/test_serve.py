@@ -2,10 +2,12 @@
 
 import resource
 import socket
+import threading
 
 import pytest
 from click.testing import CliRunner
 
+from posthouse import serve
 from posthouse.cli.banner import banner
 from posthouse.cli.entry import main
 from posthouse.cli.serve import with_bound_ports
@@ -97,12 +99,23 @@ def test_unknown_roles_are_bad_usage(roles: str) -> None:
 
 
 def test_a_taken_port_is_one_line_and_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "PORT_PATIENCE_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as other:
         at = f"127.0.0.1:{other.getsockname()[1]}"
         monkeypatch.setenv("POSTHOUSE_HTTP__LISTEN", at)
         done = CliRunner().invoke(main, ["serve", "--roles", "api"])
     assert done.exit_code == 1
     assert done.stderr == f"posthouse: cannot listen on {at}: Address already in use\n"
+
+
+def test_a_port_that_is_about_to_be_free_is_waited_for() -> None:
+    other = socket.create_server(("127.0.0.1", 0))
+    config = load(None, {"POSTHOUSE_HTTP__LISTEN": f"127.0.0.1:{other.getsockname()[1]}"})
+    timer = threading.Timer(0.2, other.close)
+    timer.start()
+    for one in bind(config, ["api"])["http"]:
+        one.close()
+    timer.join()
 
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
