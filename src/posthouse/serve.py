@@ -30,6 +30,9 @@ BACKLOG = 2048
 GRACE_S = 10.0
 """Promise 4 of the contract: after SIGTERM, what is in flight has so long."""
 RESTART_WAIT_S = 0.5
+NO_DATABASE, NO_DATABASE_WAIT_S = 75, 1.0
+"""The exit status (EX_TEMPFAIL of sysexits.h) of a child that found no database; that is no fault of its own, and the
+others, who may go on with what they have, are not to end for it."""
 TOO_MANY_DEATHS, TOO_MANY_DEATHS_S = 10, 20.0
 """Children that end so often do not end by accident."""
 PORT_PATIENCE_S = 3.0
@@ -171,6 +174,12 @@ class _Parent:
 
     def _replace(self, ended: ProcessPlan, pid: int, status: int) -> None:
         """Starts a new child in the place of one that ended; gives up where none comes to its feet."""
+        if os.waitstatus_to_exitcode(status) == NO_DATABASE:
+            log.warning("process %s (pid %d) found no database; starting it again", ended.name, pid)
+            time.sleep(NO_DATABASE_WAIT_S)
+            if not self._stopping:
+                self._start(ended)
+            return
         self._deaths = [at for at in self._deaths if at > time.monotonic() - TOO_MANY_DEATHS_S] + [time.monotonic()]
         if len(self._deaths) > TOO_MANY_DEATHS:
             log.critical("process %s ended (%s) and so do those in its place; giving up", ended.name, _said(status))

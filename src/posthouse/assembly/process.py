@@ -83,7 +83,7 @@ async def _preset_topics(config: Config, ctx: Context) -> None:
 
 
 def run_process(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
-    """The whole life of one process; its exit status."""
+    """The whole life of one process; its exit status. Raises StoreUnavailable where it starts without a database."""
     import uvloop
 
     # A thread that comes back from the disk or from a signature waits so long for its turn; the default is 5 ms.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import logging
 import os
 import signal
 import sys
@@ -17,7 +18,9 @@ from posthouse import __version__, observe
 from posthouse.cli.failure import Failed
 from posthouse.cli.options import Invocation, scoped
 from posthouse.config import ROLES, Config, Listen
-from posthouse.serve import ProcessPlan, Sockets, bind, plan_processes, raise_file_limit, supervise
+from posthouse.serve import NO_DATABASE, ProcessPlan, Sockets, bind, plan_processes, raise_file_limit, supervise
+
+log = logging.getLogger("posthouse.serve")
 
 ALWAYS_LOADED = ("posthouse.assembly.process", "uvloop", "cryptography.hazmat.primitives.ciphers.aead")
 LOADED_FOR = {
@@ -113,9 +116,14 @@ def with_bound_ports(config: Config, sockets: Sockets) -> Config:
 def run_node(config: Config, roles: Sequence[str], sockets: Sockets) -> int:
     """Until SIGTERM; the exit status."""
     from posthouse.assembly.process import run_process
+    from posthouse.ports.stores import StoreUnavailable
 
     def work(plan: ProcessPlan) -> int:
-        return run_process(config, plan.roles, sockets)
+        try:
+            return run_process(config, plan.roles, sockets)
+        except StoreUnavailable as trouble:
+            log.warning("process %s cannot start: %s", plan.name, trouble)
+            return NO_DATABASE
 
     raise_file_limit()
     return supervise(plan_processes(config, roles, os.cpu_count() or 1), work)

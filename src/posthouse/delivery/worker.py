@@ -101,7 +101,10 @@ class DeliveryWorker:
 
     async def run(self) -> None:
         """Works until stopped. Returns when all in flight is settled, or the deadline for that is over."""
-        await self._take_over_from_the_dead()
+        try:
+            await self._take_over_from_the_dead()
+        except StoreUnavailable as trouble:
+            logger.warning("leases of the dead are left to run out: %s", trouble)
         async with asyncio.TaskGroup() as tasks:
             self._destinations = Destinations(
                 self._attempts,

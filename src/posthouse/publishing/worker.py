@@ -104,7 +104,10 @@ class PublishingWorker:
 
     async def run(self) -> None:
         """Works until stopped. Returns when what was under way is written down, or the deadline for that is over."""
-        await self._take_over_from_the_dead()
+        try:
+            await self._take_over_from_the_dead()
+        except StoreUnavailable as trouble:
+            log.warning("leases of the dead are left to run out: %s", trouble)
         async with asyncio.TaskGroup() as tasks:
             routing = tasks.create_task(self._route_all())
             replaying = tasks.create_task(self._replay_all())

@@ -85,7 +85,10 @@ class InboxWorker:
 
     async def run(self) -> None:
         """Works until stopped. Returns when all in hand is settled, or the deadline for that is over."""
-        await self._take_over_from_the_dead()
+        try:
+            await self._take_over_from_the_dead()
+        except StoreUnavailable as trouble:
+            logger.warning("leases of the dead are left to run out: %s", trouble)
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._keep_leases())
             claiming = tasks.create_task(self._claim_all(tasks))
