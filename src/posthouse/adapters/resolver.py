@@ -37,7 +37,7 @@ class DnsResolver:
 
     def __init__(self, servers: Sequence[str], clock: Clock, *, keep: bool = True) -> None:
         """`servers`: ``ip`` or ``ip:port`` (IPv6: ``[ip]:port``); empty: the system's. `keep` False: nothing is
-        cached here, for who wants to see at once what was just published."""
+        cached here, and silence not remembered, for who wants to see at once what was just published."""
         self._servers = [_server(text) for text in servers]
         self._keeps = keep
         self._clock = clock
@@ -103,7 +103,7 @@ class DnsResolver:
             found = await self._answer(key)
         except dns.resolver.LifetimeTimeout:
             # One zone's servers may be slow while all others are quick: silence is when nobody has had an answer.
-            if self._answered_ms < asked_ms:
+            if self._keeps and self._answered_ms < asked_ms:
                 self._silent_until_ms = self._clock.now_ms() + SILENCE_MS
             return LookupFailed(f"{type} lookup of {name} timed out")
         self._answered_ms = self._clock.now_ms()

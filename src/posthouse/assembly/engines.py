@@ -57,8 +57,11 @@ async def start_delivery(process: Process, ctx: Context, wakeups: Wakeups) -> En
     mailboxes = SimulatedMailboxes(receiving_context(config, ctx))
 
     async def simulate(job: Job) -> None:
-        recipients = [each.recipient for each in job.recipients]
-        await mailboxes.answer(job.parcel.facts, job.prepared.mail_from, recipients, job.prepared.content)
+        facts, recipients = job.parcel.facts, [each.recipient for each in job.recipients]
+        # Mail that leaves nowhere is prepared without its return path and its bytes; who answers it needs both.
+        return_path = await sources.return_paths.path_for(facts)
+        content = job.prepared.content or await ctx.stores.messages.sent(facts.scope, facts.message_id)
+        await mailboxes.answer(facts, return_path, recipients, content or b"")
 
     worker = DeliveryWorker(
         settings,
