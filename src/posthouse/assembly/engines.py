@@ -263,11 +263,14 @@ async def start_reputation_watch(process: Process, ctx: Context, wakeups: Wakeup
 
 async def start_upkeep(process: Process, ctx: Context, wakeups: Wakeups) -> End:
     from posthouse.domain.templates import KEPT_MS
-    from posthouse.upkeep.suppressions import expire_suppressions
     from posthouse.upkeep.templates import TemplateSweep
+    from posthouse.upkeep.timers import every_hour, expiring
 
-    days = process.config.suppression.days
-    timers = [expire_suppressions(ctx.stores.suppressions, days, ctx.clock)] if days else []
+    timers = [every_hour("contents that no mail has were removed", ctx.stores.sweep_blobs)]
+    if days := process.config.suppression.days:
+        timers.append(
+            every_hour("addresses left the suppression list", expiring(ctx.stores.suppressions, days, ctx.clock))
+        )
     kept_ms = max(KEPT_MS, 2 * int(process.config.delivery.max_age_seconds * 1000))
     timers.append(TemplateSweep(ctx.stores.records, ctx.clock, kept_ms=kept_ms).run())
     tasks = [asyncio.get_running_loop().create_task(timer) for timer in timers]
@@ -277,8 +280,7 @@ async def start_upkeep(process: Process, ctx: Context, wakeups: Wakeups) -> End:
     async def end() -> None:
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.wait(tasks)
 
     return end
 
