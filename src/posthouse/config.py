@@ -303,6 +303,7 @@ class Reputation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiving:
+    client_rate: float = setting(number(0, 1e6), 0, "messages per second of one client at the MX side; 0: any")
     max_size: int = setting(whole(1024, 1 << 30), 41943040, "bytes of one inbound message (SES: 40 MB)")
     require_rule: bool = setting(
         BOOLEAN,

@@ -172,9 +172,11 @@ async def start_submission(process: Process, ctx: Context, wakeups: Wakeups) -> 
 async def start_inbound(process: Process, ctx: Context, wakeups: Wakeups) -> End:
     from posthouse.receiving.accept import InboundEnvelope, receive, refusal
     from posthouse.smtp.inbound import InboundSession, inbound_offer
+    from posthouse.smtp.paces import Paces
 
     config = process.config
     receiving = receiving_context(config, ctx)
+    paces = Paces(config.receiving.client_rate, asyncio.get_running_loop().time)
 
     async def accept(envelope: Envelope, content: bytes) -> str:
         inbound = InboundEnvelope(
@@ -191,7 +193,7 @@ async def start_inbound(process: Process, ctx: Context, wakeups: Wakeups) -> End
         async def accepts(client_ip: str, mail_from: str, recipient: str) -> Reply | None:
             return await refusal(recipient, client_ip, bool(peer.cipher), receiving)
 
-        return InboundSession(protocol, peer, accepts, accept)
+        return InboundSession(protocol, peer, accepts, accept, paces)
 
     offer = inbound_offer(config.smtp.hostname, starttls=True, max_size=config.receiving.max_size)
     return _draining([await _open_smtp(process, "inbound", offer, new_session, False)])

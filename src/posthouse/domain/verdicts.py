@@ -84,6 +84,8 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
     """What the scanner said, for who looks: action and score, or why it failed."""
     virus_detail: str = ""
     """The name of what was found, or why the scan failed."""
+    client_name: str = ""
+    """What DNS calls the client's address (PTR), as far as it does; nobody has proven it."""
 
     @property
     def spf(self) -> Verdict:

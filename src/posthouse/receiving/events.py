@@ -111,8 +111,8 @@ def rules_applied(
 
     rule_set  name of the rule set that was active
     rules     list of {rule, outcome, recipients}: every rule of the set in its order, ``applies`` or why not
-    verdicts  {spam, virus, spf, dkim, dmarc, dmarc_policy, spam_detail, virus_detail}; spam and virus as rules that
-              want the mail scanned see them
+    verdicts  {spam, virus, spf, dkim, dmarc, dmarc_policy, spam_detail, virus_detail, client_name}; spam and virus as
+              rules that want the mail scanned see them
     end       true: no action follows
     """
     told = {name: getattr(verdicts, name).value for name in ("spam", "virus", "spf", "dkim", "dmarc")}
@@ -120,6 +120,7 @@ def rules_applied(
         "dmarc_policy": verdicts.dmarc_policy,
         "spam_detail": verdicts.spam_detail,
         "virus_detail": verdicts.virus_detail,
+        "client_name": verdicts.client_name,
     }
     detail = {
         "rule_set": progress.rule_set,

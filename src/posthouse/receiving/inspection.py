@@ -8,6 +8,7 @@ Authentication and both scanners go beside each other, each with its own deadlin
 """
 
 import asyncio
+import ipaddress
 from dataclasses import dataclass
 
 from posthouse.domain.verdicts import Verdict, Verdicts
@@ -24,6 +25,7 @@ from posthouse.ports.scanners import (
 )
 from posthouse.receiving.authentication import Origin, authenticate
 
+CLIENT_NAME_S = 5.0
 _Scanned = tuple[Verdict, str]
 _NOT_WANTED: _Scanned = (Verdict.DISABLED, "")
 _NO_SCANNER: _Scanned = (Verdict.GRAY, "no scanner is configured")
@@ -59,13 +61,28 @@ class Inspection:
             )
             spam = tasks.create_task(self._spam_verdict(content, mail, scan))
             virus = tasks.create_task(self._virus_verdict(content, scan))
+            name = tasks.create_task(self._client_name(mail.client_ip))
         return Verdicts(
             authentication=authenticated.result(),
             spam=spam.result()[0],
             spam_detail=spam.result()[1],
             virus=virus.result()[0],
             virus_detail=virus.result()[1],
+            client_name=name.result(),
         )
+
+    async def _client_name(self, client_ip: str) -> str:
+        """What the client's address is called by who has it (RFC 5321 §4.4 lets a receiver note that); not proven."""
+        try:
+            pointer = ipaddress.ip_address(client_ip).reverse_pointer
+        except ValueError:
+            return ""
+        try:
+            async with asyncio.timeout(CLIENT_NAME_S):
+                names = await self._resolver.ptr(pointer)
+        except TimeoutError:
+            return ""
+        return names[0] if isinstance(names, tuple) and names else ""
 
     async def _spam_verdict(self, content: bytes, mail: InspectedMail, wanted: bool) -> _Scanned:
         if not wanted:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from posthouse.ports.stores import StoreUnavailable
 from posthouse.smtp import replies
 from posthouse.smtp.envelope import Envelope, Peer, envelope_of
+from posthouse.smtp.paces import Paces
 from posthouse.wire.smtp_events import Login, Mail, Message, Question, Rcpt
 from posthouse.wire.smtp_reply import Reply, reply
 from posthouse.wire.smtp_server import Offer, ServerProtocol
@@ -14,6 +15,8 @@ MAX_SIZE = 41_943_040
 
 SENDER_OK = reply(250, "Ok", "2.1.0")
 RECIPIENT_OK = reply(250, "Ok", "2.1.5")
+
+TOO_FAST = reply(450, "Too many messages from your address, try again later", "4.7.1")
 
 Accepts = Callable[[str, str, str], Reply | Awaitable[Reply | None] | None]
 """(client ip, mail_from, recipient) -> None where the recipient is wanted, else the refusal. At once, or awaited."""
@@ -30,15 +33,20 @@ def inbound_offer(hostname: str, *, starttls: bool, max_size: int = MAX_SIZE, ma
 class InboundSession:
     """Answers one client of the MX door."""
 
-    def __init__(self, protocol: ServerProtocol, peer: Peer, accepts: Accepts, accept: Accept) -> None:
+    def __init__(
+        self, protocol: ServerProtocol, peer: Peer, accepts: Accepts, accept: Accept, paces: Paces | None = None
+    ) -> None:
+        """`paces`: how fast clients may hand in; None: as fast as they can."""
         self._protocol, self._peer = protocol, peer
-        self._accepts, self._accept = accepts, accept
+        self._accepts, self._accept, self._paces = accepts, accept, paces
         self._mail_from = ""
 
     def answer(self, question: Question) -> Reply | Awaitable[Reply]:
         """Recipients are judged one by one, before DATA: what is not wanted is not even sent."""
         match question:
             case Mail():
+                if self._paces is not None and not self._paces.allows(self._peer.client_ip):
+                    return TOO_FAST
                 self._mail_from = question.path
                 return SENDER_OK
             case Rcpt():

@@ -224,7 +224,13 @@ def _verdicts(detail: dict[str, Any]) -> list[tuple[str, str]]:
     found = detail.get("verdicts")
     if not isinstance(found, dict):
         return []
-    names = [("SPF", "spf"), ("DKIM", "dkim"), ("DMARC", "dmarc"), ("DMARC policy", "dmarc_policy")]
+    names = [
+        ("Client", "client_name"),
+        ("SPF", "spf"),
+        ("DKIM", "dkim"),
+        ("DMARC", "dmarc"),
+        ("DMARC policy", "dmarc_policy"),
+    ]
     names += [("Spam", "spam"), ("Spam scanner", "spam_detail"), ("Virus", "virus"), ("Virus scanner", "virus_detail")]
     return [(shown, _word(found, name)) for shown, name in names]
 

@@ -99,3 +99,12 @@ async def test_closing_closes_the_scanner() -> None:
     await Inspection(ZoneResolver(), FixedClock(), "in.example", spam, None).close()
     await asyncio.wait_for(Inspection(ZoneResolver(), FixedClock(), "in.example", None, None).close(), 1)
     assert spam.closed
+
+
+async def test_the_clients_name_is_noted_where_dns_has_one() -> None:
+    named = Inspection(ZoneResolver(*ZONE, "1.2.0.192.in-addr.arpa PTR mx.ex.test"), FixedClock(), "in", None, None)
+    assert (await named(CONTENT, MAIL, scan=False)).client_name == "mx.ex.test"
+    failing = Inspection(ZoneResolver(*ZONE, failing=["1.2.0.192.in-addr.arpa"]), FixedClock(), "in", None, None)
+    assert (await failing(CONTENT, MAIL, scan=False)).client_name == ""
+    nobody = InspectedMail(message_id="m1", client_ip="", helo="", mail_from="", recipients=())
+    assert (await named(CONTENT, nobody, scan=False)).client_name == ""
