@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.support.needs import need
 from tests.support.sdk import ses_client
 from tests.support.server import Server
 
-CHROMIUM = shutil.which("chromium")
 TARGET = "https://shop.example/track?o=7741&c=2#top"
 HTML = f"""<html><body><p>Hi <a ses:tags="position:footer;" href="{TARGET.replace("&", "&amp;")}">there</a>,
 <a href="mailto:help@shop.example">write</a> or <a ses:no-track href="https://shop.example/out">leave</a></p></body></html>"""
@@ -116,13 +116,15 @@ def test_links_outlive_a_restart(server: Server, ses: Any) -> None:
     events(server, message_id, "Click", 1)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
 def test_a_browser_follows_a_link_in_the_consoles_mail(server: Server, ses: Any) -> None:
     """In the console a link of a mail opens a tab: the click is counted, and the tab goes on to the target."""
+    need("chromium")
     message_id = send(ses, "hugh@mail.example")
     captured(server, message_id)
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
         try:
             context = browser.new_context(user_agent=AGENT)
             page = context.new_page()
